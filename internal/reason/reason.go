@@ -1,0 +1,275 @@
+package reason
+
+// Code is one outcome. It is an error, comparable and free of allocation.
+type Code uint8
+
+// The outcomes. New ones are added within their group; the words, not the
+// numbers, are what leaves the process.
+const (
+	// Unspecified is the zero value and denies with 503.
+	Unspecified Code = iota
+
+	// Passes.
+
+	// Allowed: every plugin of the route's chain accepted the request.
+	Allowed
+	// AllowedAnonymous: no credential was accepted and the chain names an anonymous consumer.
+	AllowedAnonymous
+	// Unprotected: the route is known and has no authentication plugin.
+	Unprotected
+	// Preflight: an OPTIONS request on a chain with run_on_preflight: false.
+	Preflight
+
+	// The caller's credential: where it is.
+
+	// CredentialMissing: no credential was sent.
+	CredentialMissing
+	// CredentialMultiple: more than one was sent, even if they are equal.
+	CredentialMultiple
+
+	// The caller's credential: its form (RFC 7515, RFC 7519, RFC 8725).
+
+	// TokenTooLarge: longer than the bound on tokens.
+	TokenTooLarge
+	// TokenMalformed: not three dot-separated parts.
+	TokenMalformed
+	// TokenEncrypted: five parts, a JWE.
+	TokenEncrypted
+	// TokenEncoding: a part is not canonical base64url.
+	TokenEncoding
+	// SignatureEncoding: the third part is not canonical base64url, or is empty.
+	SignatureEncoding
+	// TokenJSON: header or payload is not JSON, or not an object.
+	TokenJSON
+	// TokenDuplicateKey: an object has a member twice.
+	TokenDuplicateKey
+	// TokenTooDeep: nested deeper, or with more values, than the bound.
+	TokenTooDeep
+	// TokenHeader: a header parameter has the wrong type.
+	TokenHeader
+	// AlgorithmUnsupported: alg is absent, none, or not on our list.
+	AlgorithmUnsupported
+	// AlgorithmMismatch: alg is not one that the key and the configuration allow.
+	AlgorithmMismatch
+	// HeaderCritical: the header has crit (RFC 7515 §4.1.11).
+	HeaderCritical
+	// HeaderUnencoded: the header has b64 (RFC 7797).
+	HeaderUnencoded
+	// HeaderKey: the token brings or points at its own key (jku, x5u, jwk).
+	HeaderKey
+	// TokenType: typ says the token was made for another purpose (RFC 8725 §3.11).
+	TokenType
+	// TokenIsID: an ID token where an access token is expected.
+	TokenIsID
+
+	// The caller's credential: whose it is and whether it holds.
+
+	// KeyClaimMissing: the claim that names the credential is absent.
+	KeyClaimMissing
+	// KeyClaimInvalid: the claim that names the credential is empty or no string.
+	KeyClaimInvalid
+	// CredentialUnknown: no credential has that key.
+	CredentialUnknown
+	// CredentialUnusable: the credential has no usable key material.
+	CredentialUnusable
+	// KeyUnknown: the issuer has no key with that kid.
+	KeyUnknown
+	// SignatureMalformed: the signature has the wrong length or a zero component.
+	SignatureMalformed
+	// SignatureInvalid: the signature does not verify.
+	SignatureInvalid
+	// ConsumerUnknown: the credential's consumer is gone.
+	ConsumerUnknown
+
+	// The caller's credential: what it says (RFC 7519 §4.1).
+
+	// ClaimMissing: a claim that has to be there is not.
+	ClaimMissing
+	// ClaimInvalid: a claim has the wrong type or an impossible value.
+	ClaimInvalid
+	// TokenExpired: exp is in the past.
+	TokenExpired
+	// TokenNotYetValid: nbf is in the future.
+	TokenNotYetValid
+	// LifetimeTooLong: exp is further away than maximum_expiration.
+	LifetimeTooLong
+	// IssuerUnknown: iss is not an accepted issuer.
+	IssuerUnknown
+	// AudienceMismatch: aud names none of the accepted audiences.
+	AudienceMismatch
+	// ScopeMissing: the token is good but lacks a required scope.
+	ScopeMissing
+	// ClaimMissingRequired: the token is good but a claim lacks a required value.
+	ClaimMissingRequired
+
+	// The request.
+
+	// RouteNotFound: the proxy chose no route.
+	RouteNotFound
+	// HTTPSRequired: the route takes HTTPS only and the request came without it.
+	HTTPSRequired
+	// ProtocolMismatch: the route is for gRPC and the request is not.
+	ProtocolMismatch
+	// RequestMalformed: the request cannot be judged as it stands.
+	RequestMalformed
+
+	// Our own trouble. Always 503.
+
+	// RouteUnnamed: the proxy chose a route without a name.
+	RouteUnnamed
+	// RouteStale: the proxy's route is not in the bundle.
+	RouteStale
+	// ChainBroken: the route's plugins could not be compiled.
+	ChainBroken
+	// BundleMissing: no bundle has arrived yet.
+	BundleMissing
+	// SidecarUnreachable: no answer, or no contact for longer than is allowed.
+	SidecarUnreachable
+	// SidecarAnswer: an answer that cannot be read or does not fit the question.
+	SidecarAnswer
+	// SidecarVersion: filter and sidecar have no protocol version in common.
+	SidecarVersion
+	// SidecarRefused: the sidecar does not know the plugin instance or generation.
+	SidecarRefused
+	// KeysThrottled: an unknown kid, and the issuer's key set may not be asked again yet.
+	KeysThrottled
+	// IssuerUnavailable: the issuer's keys are not known, or are too old.
+	IssuerUnavailable
+	// Overloaded: a bound on outstanding questions is reached.
+	Overloaded
+	// HostFailure: the proxy refused a call that it has to grant.
+	HostFailure
+	// Internal: a fault of ours was caught.
+	Internal
+
+	count // keep last
+)
+
+// Count is the number of codes; codes are 0 … Count-1.
+const Count = int(count)
+
+type entry struct {
+	word   string
+	status uint16 // 0 for a pass
+	oauth  string // RFC 6750 §3.1 error, "" for none
+	text   string // what a client may see
+}
+
+// Sentences, shared where the difference is nobody's business but ours.
+const (
+	textInvalid     = "The token is not acceptable"
+	textUnavailable = "The service cannot check credentials at the moment"
+)
+
+const (
+	invalidRequest    = "invalid_request"
+	invalidToken      = "invalid_token"
+	insufficientScope = "insufficient_scope"
+)
+
+var table = [Count]entry{
+	Unspecified: {"unspecified", 503, "", textUnavailable},
+
+	Allowed:          {"allowed", 0, "", ""},
+	AllowedAnonymous: {"allowed_anonymous", 0, "", ""},
+	Unprotected:      {"unprotected", 0, "", ""},
+	Preflight:        {"preflight", 0, "", ""},
+
+	CredentialMissing:  {"credential_missing", 401, "", "Unauthorized"},
+	CredentialMultiple: {"credential_multiple", 400, invalidRequest, "More than one credential was sent"},
+
+	TokenTooLarge:        {"token_too_large", 401, invalidToken, textInvalid},
+	TokenMalformed:       {"token_malformed", 401, invalidToken, textInvalid},
+	TokenEncrypted:       {"token_encrypted", 401, invalidToken, textInvalid},
+	TokenEncoding:        {"token_encoding", 401, invalidToken, textInvalid},
+	SignatureEncoding:    {"signature_encoding", 401, invalidToken, textInvalid},
+	TokenJSON:            {"token_json", 401, invalidToken, textInvalid},
+	TokenDuplicateKey:    {"token_duplicate_key", 401, invalidToken, textInvalid},
+	TokenTooDeep:         {"token_too_deep", 401, invalidToken, textInvalid},
+	TokenHeader:          {"token_header", 401, invalidToken, textInvalid},
+	AlgorithmUnsupported: {"algorithm_unsupported", 401, invalidToken, textInvalid},
+	AlgorithmMismatch:    {"algorithm_mismatch", 401, invalidToken, textInvalid},
+	HeaderCritical:       {"header_critical", 401, invalidToken, textInvalid},
+	HeaderUnencoded:      {"header_unencoded", 401, invalidToken, textInvalid},
+	HeaderKey:            {"header_key", 401, invalidToken, textInvalid},
+	TokenType:            {"token_type", 401, invalidToken, textInvalid},
+	TokenIsID:            {"token_is_id", 401, invalidToken, textInvalid},
+
+	KeyClaimMissing:    {"key_claim_missing", 401, invalidToken, textInvalid},
+	KeyClaimInvalid:    {"key_claim_invalid", 401, invalidToken, textInvalid},
+	CredentialUnknown:  {"credential_unknown", 401, invalidToken, textInvalid},
+	CredentialUnusable: {"credential_unusable", 401, invalidToken, textInvalid},
+	KeyUnknown:         {"key_unknown", 401, invalidToken, textInvalid},
+	SignatureMalformed: {"signature_malformed", 401, invalidToken, textInvalid},
+	SignatureInvalid:   {"signature_invalid", 401, invalidToken, textInvalid},
+	ConsumerUnknown:    {"consumer_unknown", 401, "", textInvalid},
+
+	ClaimMissing:         {"claim_missing", 401, invalidToken, textInvalid},
+	ClaimInvalid:         {"claim_invalid", 401, invalidToken, textInvalid},
+	TokenExpired:         {"token_expired", 401, invalidToken, "The token has expired"},
+	TokenNotYetValid:     {"token_not_yet_valid", 401, invalidToken, "The token is not valid yet"},
+	LifetimeTooLong:      {"lifetime_too_long", 401, invalidToken, textInvalid},
+	IssuerUnknown:        {"issuer_unknown", 401, invalidToken, textInvalid},
+	AudienceMismatch:     {"audience_mismatch", 401, invalidToken, textInvalid},
+	ScopeMissing:         {"scope_missing", 403, insufficientScope, "Forbidden"},
+	ClaimMissingRequired: {"claim_missing_required", 403, insufficientScope, "Forbidden"},
+
+	RouteNotFound:    {"route_not_found", 404, "", "no Route matched with those values"},
+	HTTPSRequired:    {"https_required", 426, "", "Please use HTTPS protocol"},
+	ProtocolMismatch: {"protocol_mismatch", 415, "", "Non-gRPC request matched gRPC route"},
+	RequestMalformed: {"request_malformed", 400, "", "The request cannot be read"},
+
+	RouteUnnamed:       {"route_unnamed", 503, "", textUnavailable},
+	RouteStale:         {"route_stale", 503, "", textUnavailable},
+	ChainBroken:        {"chain_broken", 503, "", textUnavailable},
+	BundleMissing:      {"bundle_missing", 503, "", textUnavailable},
+	SidecarUnreachable: {"sidecar_unreachable", 503, "", textUnavailable},
+	SidecarAnswer:      {"sidecar_answer", 503, "", textUnavailable},
+	SidecarVersion:     {"sidecar_version", 503, "", textUnavailable},
+	SidecarRefused:     {"sidecar_refused", 503, "", textUnavailable},
+	KeysThrottled:      {"keys_throttled", 503, "", textUnavailable},
+	IssuerUnavailable:  {"issuer_unavailable", 503, "", textUnavailable},
+	Overloaded:         {"overloaded", 503, "", textUnavailable},
+	HostFailure:        {"host_failure", 503, "", textUnavailable},
+	Internal:           {"internal", 503, "", textUnavailable},
+}
+
+func (c Code) entry() *entry {
+	if c >= count {
+		c = Unspecified
+	}
+	return &table[c]
+}
+
+// Error returns the word: lower case, underscores, stable.
+func (c Code) Error() string { return c.entry().word }
+
+// String returns the same word.
+func (c Code) String() string { return c.entry().word }
+
+// Status returns the HTTP status that the outcome calls for where no plugin's
+// own rules say otherwise; 0 for a pass.
+func (c Code) Status() int { return int(c.entry().status) }
+
+// Passes reports whether the request goes on to the upstream.
+func (c Code) Passes() bool { return c.entry().status == 0 }
+
+// Ours reports whether we, and not the caller, are at fault. Such an outcome is
+// never turned into anonymous access.
+func (c Code) Ours() bool { return c.entry().status == 503 }
+
+// OAuth returns the error code of RFC 6750 §3.1, or "" when the answer carries none.
+func (c Code) OAuth() string { return c.entry().oauth }
+
+// Text returns the sentence that a client may see.
+func (c Code) Text() string { return c.entry().text }
+
+// Parse returns the code with the given word; ok is false for an unknown one.
+func Parse(word string) (code Code, ok bool) {
+	for c := range table {
+		if table[c].word == word {
+			return Code(c), true
+		}
+	}
+	return Unspecified, false
+}
