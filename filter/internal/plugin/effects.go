@@ -1,0 +1,60 @@
+package plugin
+
+import (
+	"github.com/sallyport-auth/sallyport/filter/internal/policy"
+	"github.com/sallyport-auth/sallyport/internal/abi"
+	"github.com/sallyport-auth/sallyport/internal/reason"
+)
+
+// apply carries out a step for the stream id, which is the effective context.
+// resumed says that the stream is paused and has to be continued by a call.
+func (v *vm) apply(id uint32, s policy.Step, route string, resumed bool) abi.Action {
+	switch s.Kind {
+	case policy.Ask:
+		if code := v.ask(id, s, route); code != reason.Unspecified {
+			denial := policy.Denial(code)
+			denial.RequestID = s.RequestID
+			v.deny(denial, route)
+		}
+		return abi.Pause
+	case policy.Allow:
+		if v.edit(s.Edits) && (!resumed || hostContinueStream(abi.StreamHTTPRequest) == abi.OK) {
+			v.stats.count(s.Reason)
+			return abi.Continue
+		}
+		s = policy.Denial(reason.HostFailure)
+	}
+	v.deny(s, route)
+	return abi.Pause
+}
+
+// edit changes the request headers; false when the proxy refused any change,
+// for then the upstream might see a caller's word as ours.
+func (v *vm) edit(e policy.Edits) bool {
+	for _, name := range e.Remove {
+		if hostRemoveHeader(abi.HTTPRequestHeaders, name) != abi.OK {
+			return false
+		}
+	}
+	for _, h := range e.Set {
+		if hostReplaceHeader(abi.HTTPRequestHeaders, h.Key, h.Value) != abi.OK {
+			return false
+		}
+	}
+	return true
+}
+
+// deny sends a response. Should the proxy refuse even that, the request stays
+// paused until it times out.
+func (v *vm) deny(s policy.Step, route string) {
+	v.stats.count(s.Reason)
+	v.logs.denied(s, route)
+	r := s.Response
+	if r.Status == 0 { // a zero Step
+		r = policy.Denial(s.Reason).Response
+	}
+	headers := abi.AppendPairs(make([]byte, 0, 256), r.Headers)
+	if status := hostSendLocalResponse(uint32(r.Status), "sallyport_"+s.Reason.Error(), r.Body, headers); status != abi.OK {
+		v.logs.write(abi.Error, "sallyport: the proxy refuses a response: "+status.String())
+	}
+}

@@ -1,0 +1,105 @@
+package policy
+
+import (
+	"github.com/sallyport-auth/sallyport/internal/abi"
+	"github.com/sallyport-auth/sallyport/internal/bundle"
+	"github.com/sallyport-auth/sallyport/internal/identity"
+	"github.com/sallyport-auth/sallyport/internal/reason"
+)
+
+type headerPair = abi.Pair
+
+// caller is who the caller is, as far as the chain has found out.
+type caller struct {
+	authenticated bool
+	anonymous     bool
+	consumer      *bundle.Consumer
+	credential    string // what X-Credential-Identifier says
+}
+
+// chain runs the plugins that are left. A plugin without an anonymous consumer
+// has to accept the request (AND); one with it is stepped over when an earlier
+// one did, and turns a bad credential into the anonymous consumer (OR). Our own
+// trouble is never turned into anonymous access.
+func (r *run) chain() Step {
+	for r.next < len(r.route.Chain) {
+		p := r.route.Chain[r.next]
+		common := p.Common()
+		switch {
+		case common.SkipPreflight && r.facts.method == "OPTIONS":
+		case common.Anonymous != nil && r.who.authenticated:
+		default:
+			code, question := r.run(p)
+			switch {
+			case question != nil:
+				return r.ask(question)
+			case code == reason.Allowed:
+				r.who.authenticated, r.who.anonymous = true, false
+			case code.Ours() || common.Anonymous == nil:
+				return r.deny(code, p)
+			default:
+				r.who = caller{anonymous: true, consumer: common.Anonymous}
+			}
+		}
+		r.next++
+		r.try = attempt{}
+	}
+	return r.allow()
+}
+
+// run lets one plugin judge: a code, or a question that has to be answered first.
+func (r *run) run(p *bundle.Plugin) (reason.Code, *Question) {
+	switch {
+	case p.JWT != nil:
+		return r.jwt(p)
+	case p.OIDC != nil:
+		return r.oidc(p)
+	}
+	return reason.Internal, nil
+}
+
+// allow lets the request through: identity headers of the caller's making are
+// removed, ours are set.
+func (r *run) allow() Step {
+	set := r.edits[:0]
+	add := func(name, value string) {
+		if value != "" {
+			set = append(set, headerPair{Key: name, Value: headerValue(value)})
+		}
+	}
+	code := reason.Unprotected
+	switch {
+	case r.who.authenticated:
+		code = reason.Allowed
+		add(identity.Credential, r.who.credential)
+	case r.who.anonymous:
+		code = reason.AllowedAnonymous
+		add(identity.Anonymous, "true")
+	case len(r.route.Chain) > 0:
+		code = reason.Preflight
+	}
+	if c := r.who.consumer; c != nil {
+		add(identity.ConsumerID, c.ID)
+		add(identity.ConsumerCustomID, c.CustomID)
+		add(identity.ConsumerUsername, c.Username)
+	}
+	return Step{Kind: Allow, Reason: code, Edits: Edits{Remove: r.facts.spoofed, Set: set}}
+}
+
+// headerValue makes a string safe as a header value: control characters, which
+// could end the header, become question marks. check refuses names that hold
+// any, so this is a second lock on the same door.
+func headerValue(s string) string {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] == 0x7f {
+			b := []byte(s)
+			for j, c := range b {
+				if c < 0x20 || c == 0x7f {
+					b[j] = '?'
+				}
+			}
+			return string(b)
+		}
+	}
+	return s
+}

@@ -1,0 +1,183 @@
+package policy
+
+import (
+	"slices"
+
+	"github.com/sallyport-auth/sallyport/internal/bundle"
+	"github.com/sallyport-auth/sallyport/internal/jose"
+	"github.com/sallyport-auth/sallyport/internal/reason"
+	"github.com/sallyport-auth/sallyport/internal/wire"
+)
+
+// Verifier checks a signature with a public key, as the proxy's
+// verify_signature does.
+type Verifier interface {
+	// Verify returns Valid or Invalid for an algorithm that is Native, and
+	// Unjudged when it could not find out; the sidecar is asked then. der is a
+	// SubjectPublicKeyInfo; signature has passed jose.CheckSignature.
+	Verify(alg jose.Alg, der, input, signature string) wire.Verdict
+}
+
+// Config holds the bounds. Zero fields take the defaults of the comments.
+type Config struct {
+	CredentialGrace int64 // seconds that credentials are used without contact to the sidecar (60)
+	KeyGrace        int64 // seconds that issuers' public keys are (24 h)
+	CacheBytes      int   // for verdicts; a quarter of it for credentials (8 MiB)
+}
+
+func (c Config) withDefaults() Config {
+	if c.CredentialGrace == 0 {
+		c.CredentialGrace = 60
+	}
+	if c.KeyGrace == 0 {
+		c.KeyGrace = 24 * 3600
+	}
+	if c.CacheBytes == 0 {
+		c.CacheBytes = 8 << 20
+	}
+	return c
+}
+
+// Lifetimes in the caches, in seconds.
+const (
+	verdictLifetime    = 300 // and never past exp
+	credentialLifetime = 300 // should a change ever be missed
+	unknownLifetime    = 60
+)
+
+// Engine is the machine with what it knows: bundle and caches. It serves one
+// VM and is not safe for concurrent use.
+type Engine struct {
+	verifier Verifier
+	config   Config
+
+	bundle *bundle.Bundle
+	// place is how much of the sidecar's changes is taken in.
+	place struct {
+		feed string
+		seq  uint64
+		etag string
+	}
+	contact int64 // Unix seconds of the sidecar's last sign of life
+
+	tokens      *cache[*known]
+	credentials *cache[*bundle.Credential]
+	unknown     *cache[struct{}] // keys that no credential has
+
+	scratch run // of the request that is being judged
+}
+
+// New returns an engine without a bundle: it denies everything with
+// BundleMissing.
+func New(verifier Verifier, config Config) *Engine {
+	config = config.withDefaults()
+	return &Engine{
+		verifier:    verifier,
+		config:      config,
+		tokens:      newCache[*known](config.CacheBytes),
+		credentials: newCache[*bundle.Credential](config.CacheBytes / 4),
+		unknown:     newCache[struct{}](config.CacheBytes / 16),
+	}
+}
+
+// run is the judgement of one request. It holds everything that has to survive
+// a question.
+type run struct {
+	engine  *Engine
+	bundle  *bundle.Bundle // the generation it began with
+	now     int64
+	headers []headerPair
+	facts   facts
+	route   *bundle.Route
+	next    int // index in the chain
+	who     caller
+	try     attempt
+	edits   [6]headerPair
+}
+
+// Start judges a request.
+func (e *Engine) Start(req Request) Step {
+	r := &e.scratch
+	*r = run{engine: e, bundle: e.bundle, now: req.Now, headers: req.Headers, facts: readFacts(req.Headers)}
+	if code := r.choose(req); code != reason.Unspecified {
+		return r.deny(code, nil)
+	}
+	return r.chain()
+}
+
+// choose finds the route's chain, or why there is none (D2).
+func (r *run) choose(req Request) reason.Code {
+	switch req.RouteState {
+	case RouteNone:
+		return reason.RouteNotFound
+	case RouteChosen:
+	default:
+		return reason.HostFailure
+	}
+	if req.Route == "" {
+		return reason.RouteUnnamed
+	}
+	if r.bundle == nil {
+		return reason.BundleMissing
+	}
+	r.route = r.bundle.Routes[req.Route]
+	switch {
+	case r.route == nil:
+		return reason.RouteStale
+	case r.route.Broken != "":
+		return reason.ChainBroken
+	case r.route.RequireHTTPS != 0:
+		return reason.HTTPSRequired
+	case r.route.GRPC && !r.facts.grpc:
+		return reason.ProtocolMismatch
+	}
+	return reason.Unspecified
+}
+
+// Failure is why no answer came.
+type Failure = reason.Code
+
+// Resume goes on with a request whose question was answered. failure is
+// reason.Unspecified when answer is the sidecar's, else why there is none;
+// asked is the question that was answered, which may be another request's with
+// the same Identity.
+func (e *Engine) Resume(p *Pending, asked *Question, answer wire.Answer, failure Failure, now int64) Step {
+	if p == nil || p.run.engine != e || asked == nil || asked.Identity != p.question.Identity {
+		return Step{Reason: reason.Internal}
+	}
+	r := &e.scratch
+	*r = p.run
+	p.run = run{} // used once: a second Resume finds another engine
+	r.now = now
+	if failure != reason.Unspecified {
+		return r.deny(failure, r.plugin())
+	}
+	e.learn(r.plugin(), asked, &answer, now)
+	r.take(asked, &answer)
+	return r.chain()
+}
+
+// plugin returns the plugin whose turn it is.
+func (r *run) plugin() *bundle.Plugin {
+	if r.route == nil || r.next >= len(r.route.Chain) {
+		return nil
+	}
+	return r.route.Chain[r.next]
+}
+
+// ask returns the step that asks q. In one attempt a kind is asked once: whoever
+// wants to ask again has an answer that does not say what it should.
+func (r *run) ask(q *Question) Step {
+	bit := uint8(1) << q.Kind
+	if r.try.asked&bit != 0 {
+		code := r.try.failed
+		if code == reason.Unspecified {
+			code = reason.SidecarAnswer
+		}
+		return r.deny(code, r.plugin())
+	}
+	r.try.asked |= bit
+	p := &Pending{run: *r, question: q}
+	p.run.headers = slices.Clone(r.headers) // the caller's are scratch
+	return Step{Kind: Ask, Question: q, Pending: p, RequestID: r.facts.id}
+}

@@ -1,0 +1,182 @@
+package policy
+
+import (
+	"strings"
+
+	"github.com/sallyport-auth/sallyport/internal/bundle"
+	"github.com/sallyport-auth/sallyport/internal/jose"
+	"github.com/sallyport-auth/sallyport/internal/reason"
+)
+
+// attempt is what one plugin has found out about the request so far.
+type attempt struct {
+	token      *jose.Token // nil until it is found and parsed
+	known      *known      // what is remembered of the token, nil for nothing
+	credential *bundle.Credential
+	trust      *bundle.Trust // newer than the bundle's
+	verdict    verdictOf
+	asked      uint8 // bits: kinds of question asked
+	failed     reason.Code
+	claims     claimErrors // jwt: what the body says
+	note       string      // for the log
+}
+
+// token finds and parses the request's one token.
+func (r *run) token(c *bundle.Common) reason.Code {
+	if r.try.token != nil {
+		return reason.Unspecified
+	}
+	raw, code := r.find(c)
+	if code != reason.Unspecified {
+		return code
+	}
+	if e := r.engine.tokens.get(raw, r.now); e != nil {
+		r.try.known = e.value
+		r.try.token = &e.value.token
+		return reason.Unspecified
+	}
+	tok, code := jose.Parse(raw)
+	if code != reason.Unspecified {
+		return code
+	}
+	r.try.token = &tok
+	return reason.Unspecified
+}
+
+// find looks for tokens in every place that the configuration names, in Kong's
+// order: query, cookies, headers. Two of them are refused even when they are
+// equal: somebody behind us might read the one that nobody judged
+// (RFC 6750 §2, Kong/kong#9946).
+func (r *run) find(c *bundle.Common) (string, reason.Code) {
+	token, n := "", 0
+	found := func(t string) {
+		if t != "" {
+			token = t
+			n++
+		}
+	}
+	if len(c.QueryNames) > 0 {
+		query(r.facts.path, c.QueryNames, found)
+	}
+	for i := range r.headers {
+		h := &r.headers[i]
+		if len(c.CookieNames) > 0 && h.Key == "cookie" {
+			cookies(h.Value, c.CookieNames, found)
+		}
+	}
+	for _, name := range c.HeaderNames {
+		copies, bearers := 0, 0
+		for i := range r.headers {
+			h := &r.headers[i]
+			if len(h.Key) != len(name) || h.Key != name {
+				continue
+			}
+			copies++
+			if t := bearer(h.Value); t != "" {
+				found(t)
+				bearers++
+			}
+		}
+		if bearers > 0 && copies > 1 {
+			n++ // a bearer token beside another value of the same header
+		}
+	}
+	switch {
+	case n == 0:
+		return "", reason.CredentialMissing
+	case n > 1:
+		return "", reason.CredentialMultiple
+	}
+	return token, reason.Unspecified
+}
+
+// bearer returns the token of a header value with the scheme Bearer, in any
+// case (RFC 9110 §11.1), else "".
+func bearer(value string) string {
+	value = trimSpace(value)
+	const scheme = "bearer"
+	if len(value) <= len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
+		return ""
+	}
+	rest := value[len(scheme):]
+	if rest[0] != ' ' && rest[0] != '\t' {
+		return ""
+	}
+	return trimSpace(rest)
+}
+
+func trimSpace(s string) string { return strings.Trim(s, " \t") }
+
+// cookies yields the values of the named cookies of one Cookie header
+// (RFC 6265 §5.4).
+func cookies(header string, names []string, yield func(string)) {
+	for header != "" {
+		var pair string
+		pair, header, _ = strings.Cut(header, ";")
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			continue
+		}
+		name = trimSpace(name)
+		for _, want := range names {
+			if name == want {
+				value = trimSpace(value)
+				if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
+					value = value[1 : len(value)-1]
+				}
+				yield(value)
+			}
+		}
+	}
+}
+
+// query yields the values of the named parameters of a path's query
+// (application/x-www-form-urlencoded). Broken escapes stand for themselves: the
+// value is then no token.
+func query(path string, names []string, yield func(string)) {
+	_, rest, _ := strings.Cut(path, "?")
+	for rest != "" {
+		var pair string
+		pair, rest, _ = strings.Cut(rest, "&")
+		name, value, _ := strings.Cut(pair, "=")
+		name = unescape(name)
+		for _, want := range names {
+			if name == want {
+				yield(unescape(value))
+			}
+		}
+	}
+}
+
+// unescape undoes percent- and plus-encoding.
+func unescape(s string) string {
+	if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
+		return s
+	}
+	out := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '+':
+			out = append(out, ' ')
+		case s[i] == '%' && i+2 < len(s) && hexValue(s[i+1]) < 16 && hexValue(s[i+2]) < 16:
+			out = append(out, hexValue(s[i+1])<<4|hexValue(s[i+2]))
+			i += 2
+		default:
+			out = append(out, s[i])
+		}
+	}
+	return string(out)
+}
+
+// hexValue returns the value of a hex digit, 16 for anything else.
+func hexValue(c byte) byte {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0'
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10
+	case c >= 'A' && c <= 'F':
+		return c - 'A' + 10
+	}
+	return 16
+}

@@ -1,0 +1,101 @@
+package policy
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/sallyport-auth/sallyport/internal/bundle"
+	"github.com/sallyport-auth/sallyport/internal/reason"
+	"github.com/sallyport-auth/sallyport/internal/wire"
+)
+
+// ErrOlder is why a bundle is not taken over: within one installation the
+// generation only grows.
+var ErrOlder = errors.New("policy: the bundle is older than the one in use")
+
+// Bundle returns the bundle in use, nil before the first.
+func (e *Engine) Bundle() *bundle.Bundle { return e.bundle }
+
+// Place returns where the engine stands: the feed and number of the last change
+// taken in, and the ETag of the bundle in use.
+func (e *Engine) Place() (feed string, seq uint64, etag string) {
+	return e.place.feed, e.place.seq, e.place.etag
+}
+
+// SetBundle takes over a bundle, whole.
+func (e *Engine) SetBundle(b *bundle.Bundle, etag string, now int64) error {
+	if old := e.bundle; old != nil && old.Epoch == b.Epoch && b.Generation < old.Generation {
+		return ErrOlder
+	}
+	if e.bundle != nil && e.bundle.Epoch != b.Epoch {
+		e.forget()
+	}
+	e.bundle = b
+	e.place.etag = etag
+	e.Contact(now)
+	return nil
+}
+
+// Contact notes a sign of life of the sidecar.
+func (e *Engine) Contact(now int64) { e.contact = now }
+
+// Apply takes in changes: credentials that were added, changed or removed are
+// forgotten, and everything is when changes are missing.
+func (e *Engine) Apply(c wire.Changes) {
+	if c.Feed != e.place.feed || c.Reset || c.Seq < e.place.seq {
+		e.forget()
+	} else {
+		for _, key := range c.Credentials {
+			e.credentials.drop(key)
+			e.credentials.drop(base64Mark + key)
+			e.unknown.drop(key)
+		}
+	}
+	e.place.feed, e.place.seq = c.Feed, c.Seq
+}
+
+// forget drops credentials. What is remembered of tokens stays: it names the
+// keys it rests on by their content.
+func (e *Engine) forget() {
+	e.credentials.clear()
+	e.unknown.clear()
+}
+
+// learn keeps what an answer says for later requests, unless changes that the
+// sidecar did not know of when it answered have been taken in since.
+func (e *Engine) learn(p *bundle.Plugin, asked *Question, answer *wire.Answer, now int64) {
+	if answer.Feed != e.place.feed || answer.Seq < e.place.seq {
+		return
+	}
+	if c := answer.Credential; c != nil {
+		if key := asked.Key + asked.Credential; c.Key == key { // one of the two is set
+			size := 512
+			for _, k := range c.Keys {
+				size += len(k.DER) + 64
+			}
+			e.credentials.put(strings.Clone(credentialKey(p, key)), c, now+credentialLifetime, size)
+			e.unknown.drop(key)
+		}
+	}
+	if asked.Kind == wire.Lookup && answer.Code == reason.CredentialUnknown {
+		e.unknown.put(strings.Clone(asked.Key), struct{}{}, now+unknownLifetime, 0)
+	}
+	if t := answer.Trust; t != nil && asked.Kind == wire.Keys && t.ID == asked.Trust && e.bundle != nil {
+		e.replaceTrust(t)
+	}
+}
+
+// replaceTrust puts a newer trust record in the place of the bundle's. The
+// bundle that follows has it too.
+func (e *Engine) replaceTrust(t *bundle.Trust) {
+	for i, old := range e.bundle.Trust {
+		if old.ID == t.ID {
+			e.bundle.Trust[i] = t
+		}
+	}
+	for _, p := range e.bundle.Plugins {
+		if p.OIDC != nil && p.OIDC.TrustID == t.ID {
+			p.OIDC.Trust = t
+		}
+	}
+}

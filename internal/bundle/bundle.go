@@ -1,0 +1,156 @@
+// Package bundle is what the sidecar compiles from the declarative file and the
+// filter enforces: the routes by the name the proxy reports, their chains of
+// plugins, and the trust records with public keys.
+//
+// It holds no secret: HMAC and client secrets stay in the sidecar. Consumers
+// and credentials are not in it either, they are asked for one by one, so that
+// it does not grow with them; only anonymous consumers are, by value.
+//
+// The encoding is JSON read by internal/jsonx. A reader steps over members that
+// it does not know, and refuses a Version that it does not know.
+package bundle
+
+import (
+	"github.com/sallyport-auth/sallyport/internal/claims"
+	"github.com/sallyport-auth/sallyport/internal/jose"
+)
+
+// Version is the version of the encoding. It changes when an older filter
+// would enforce a newer bundle wrongly.
+const Version = 1
+
+// MaxBytes bounds an encoded bundle.
+const MaxBytes = 4 << 20
+
+// Bundle is one generation of the configuration. It is immutable once decoded,
+// but for the trust records, which a filter replaces one by one.
+type Bundle struct {
+	Epoch      string // the installation; generations compare only within one
+	Generation uint64
+	Source     string // hash of the declarative file it was compiled from
+	Routes     map[string]*Route
+	Plugins    []*Plugin
+	Trust      []*Trust
+}
+
+// Route is one route of the declarative file.
+type Route struct {
+	Name  string // as the proxy reports it in xds.route_name
+	Chain []*Plugin
+	// Broken says why the chain could not be compiled; such a route denies.
+	Broken string
+	// RequireHTTPS is not 0 for the twin of a route that takes only HTTPS, which
+	// the proxy chooses for plain HTTP: the status of the answer, 426 or a redirect.
+	RequireHTTPS int
+	// GRPC marks a route that takes only gRPC.
+	GRPC bool
+}
+
+// Plugin is one plugin instance. Exactly one of JWT and OIDC is set.
+type Plugin struct {
+	ID   string // stable name plus a hash of the configuration
+	JWT  *JWT
+	OIDC *OIDC
+}
+
+// Common is what the authentication plugins share.
+type Common struct {
+	// Anonymous is who passes when no credential is accepted; nil: nobody does.
+	Anonymous      *Consumer
+	SkipPreflight  bool // run_on_preflight: false
+	Realm          string
+	AcceptIDTokens bool
+	HeaderNames    []string // lower case
+	QueryNames     []string
+	CookieNames    []string
+	Leeway         int64 // seconds
+	Audiences      []string
+	Issuers        []string
+	Algorithms     []jose.Alg // empty: whatever the key allows
+}
+
+// JWT is an instance of the jwt plugin.
+type JWT struct {
+	Common
+	KeyClaim          string
+	VerifyExp         bool
+	VerifyNbf         bool
+	MaximumExpiration int64 // seconds, 0 for no bound
+	// Base64 marks instances that read secrets as base64: one credential is two
+	// different keys to instances with and without.
+	Base64 bool
+}
+
+// OIDC is an instance of the openid-connect plugin.
+type OIDC struct {
+	Common
+	TrustID  string
+	Trust    *Trust // resolved from TrustID by Decode
+	Required []Requirement
+}
+
+// Requirement is a claim and what it has to list.
+type Requirement struct {
+	Claim []string // path of member names
+	Any   claims.Requirement
+	Scope bool // a scope: RFC 6750 names it in the answer
+}
+
+// Consumer is who a credential belongs to.
+type Consumer struct {
+	ID       string
+	Username string
+	CustomID string
+}
+
+// Trust is an issuer and its public keys.
+type Trust struct {
+	ID      string
+	Hash    string   // of the content, so that a verdict can name what it rests on
+	Issuers []string // accepted values of iss
+	Keys    []Key
+	// Unavailable says why there are no keys: discovery failed, or they are too old.
+	Unavailable string
+}
+
+// Key is a public key. DER is empty when the proxy cannot verify with it.
+type Key struct {
+	ID  string     // kid, "" when it has none
+	Alg []jose.Alg // what it may be used for
+	DER string     // SubjectPublicKeyInfo
+	// Unusable says why the key may not be used: too short, too long.
+	Unusable string
+}
+
+// Allows reports whether the key may be used for alg.
+func (k *Key) Allows(alg jose.Alg) bool {
+	for _, a := range k.Alg {
+		if a == alg {
+			return true
+		}
+	}
+	return false
+}
+
+// Credential is a credential of the jwt plugin without its secret.
+type Credential struct {
+	ID       string
+	Key      string
+	Version  string // hash of everything that matters, secret included
+	Alg      []jose.Alg
+	Keys     []Key // empty for HMAC
+	Remote   bool  // keys come from jwks_uri: an unknown kid is worth a question
+	Consumer *Consumer
+
+	Issuers   []string
+	Audiences []string
+	Leeway    int64
+}
+
+// Common returns what the plugin shares with the others.
+func (p *Plugin) Common() *Common {
+	if p.JWT != nil {
+		return &p.JWT.Common
+	}
+	return &p.OIDC.Common
+}

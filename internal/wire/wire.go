@@ -1,0 +1,240 @@
+// Package wire is the only contract between filter and sidecar: HTTP/1.1 over a
+// Unix socket (or mutual TLS), three resources, JSON.
+//
+//	GET  /v1/bundle    the bundle, with an ETag; 304 when If-None-Match has it
+//	GET  /v1/changes   what happened since the filter last asked; 204 for nothing
+//	POST /v1/ask       one question, one answer
+//
+// Every request and answer carries the header sallyport-wire with Version. A
+// sidecar that does not speak the filter's version answers 400 with its own in
+// that header; a filter that sees another version than its own, or none, denies
+// with reason.SidecarVersion. Within a version, members that a reader does not
+// know are stepped over and a kind of question that it does not know is refused.
+//
+// A question names the plugin instance and the generation of the bundle it
+// comes from; the sidecar refuses those it does not know (reason.SidecarRefused),
+// so that an old filter is never answered by the rules of a new file.
+//
+// Both sides link it: it must never import fmt, reflection or net/http.
+package wire
+
+import (
+	"encoding/base64"
+
+	"github.com/sallyport-auth/sallyport/internal/bundle"
+	"github.com/sallyport-auth/sallyport/internal/jose"
+	"github.com/sallyport-auth/sallyport/internal/jsonx"
+	"github.com/sallyport-auth/sallyport/internal/reason"
+)
+
+// Version of the contract, and the header that carries it.
+const (
+	Version       = "1"
+	VersionHeader = "sallyport-wire"
+)
+
+// Resources.
+const (
+	PathBundle  = "/v1/bundle"
+	PathChanges = "/v1/changes"
+	PathAsk     = "/v1/ask"
+)
+
+// Bounds on bodies. A question holds at most one token, an answer at most one
+// key set.
+const (
+	MaxQuestion = 64 << 10
+	MaxAnswer   = 1 << 20
+	MaxChanges  = 256 << 10
+)
+
+// Kind is a kind of question. The zero Kind is none.
+type Kind uint8
+
+// The kinds.
+const (
+	// Lookup asks for the credential with Key. Where Alg is one that the filter
+	// cannot verify, Input and Signature come along and the answer judges them too.
+	Lookup Kind = iota + 1
+	// Verify asks whether Signature holds for Input under a key of Trust or of Credential.
+	Verify
+	// Keys asks for the key KeyID of Trust or of Credential, unknown to the filter so far.
+	Keys
+)
+
+var kindNames = [...]string{Lookup: "lookup", Verify: "verify", Keys: "keys"}
+
+// String returns the word on the wire.
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return ""
+}
+
+// Question is what a filter cannot answer itself.
+type Question struct {
+	Kind       Kind
+	Instance   string // the plugin instance that asks
+	Generation uint64 // of the bundle that names the instance
+	Key        string // Lookup
+	Trust      string // Verify and Keys: a trust record …
+	Credential string // … or a credential, by its key
+	KeyID      string // kid of the token
+	Alg        jose.Alg
+	Input      string // JWS signing input
+	Signature  string // decoded
+}
+
+// Encode returns the question's body.
+func (q *Question) Encode() []byte {
+	w := &jsonx.Writer{Buf: make([]byte, 0, 256+len(q.Input)+2*len(q.Signature))}
+	w.Open('{')
+	w.StringMember("kind", q.Kind.String())
+	w.StringMember("instance", q.Instance)
+	w.IntMember("generation", int64(q.Generation))
+	w.StringMember("key", q.Key)
+	w.StringMember("trust", q.Trust)
+	w.StringMember("credential", q.Credential)
+	w.StringMember("kid", q.KeyID)
+	w.StringMember("alg", q.Alg.String())
+	w.StringMember("input", q.Input)
+	if q.Signature != "" {
+		w.StringMember("signature", base64.RawURLEncoding.EncodeToString([]byte(q.Signature)))
+	}
+	w.Close('}')
+	return w.Buf
+}
+
+// DecodeQuestion reads a question's body; ok is false when it is none.
+func DecodeQuestion(src string) (q Question, ok bool) {
+	doc, err := jsonx.Parse(src, jsonx.Limits{Bytes: MaxQuestion, Depth: 2, Nodes: 64})
+	if err != nil {
+		return Question{}, false
+	}
+	root := doc.Root()
+	ok = root.Kind() == jsonx.Object
+	text := func(name string) string {
+		v := root.Get(name)
+		s, isText := v.Text()
+		ok = ok && (isText || !v.Exists())
+		return s
+	}
+	kind := text("kind")
+	for k, name := range kindNames {
+		if name == kind && kind != "" {
+			q.Kind = Kind(k)
+		}
+	}
+	q.Instance, q.Key, q.Trust = text("instance"), text("key"), text("trust")
+	q.Credential, q.KeyID, q.Input = text("credential"), text("kid"), text("input")
+	if name := text("alg"); name != "" {
+		q.Alg = jose.ParseAlg(name)
+		ok = ok && q.Alg != jose.Unsupported
+	}
+	if v := root.Get("generation"); v.Exists() {
+		n, isInt := v.Int()
+		ok = ok && isInt && n >= 0
+		q.Generation = uint64(n)
+	}
+	sig, err := base64.RawURLEncoding.Strict().DecodeString(text("signature"))
+	q.Signature = string(sig)
+	return q, ok && err == nil && q.Kind != 0
+}
+
+// Verdict is what the sidecar found out about a signature. The zero Verdict
+// says that it was not asked.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Unjudged Verdict = iota
+	Valid
+	Invalid
+)
+
+// Answer is the sidecar's answer. Code is reason.Unspecified when the question
+// could be answered; else it is the outcome: CredentialUnknown, KeyUnknown,
+// KeysThrottled, IssuerUnavailable, SidecarRefused, SidecarVersion, Overloaded …
+type Answer struct {
+	Code       reason.Code
+	Credential *bundle.Credential // Lookup; Keys for a credential
+	Trust      *bundle.Trust      // Keys for a trust record
+	Verdict    Verdict            // Verify; Lookup that brought a token
+
+	// Feed and Seq say how much of the changes the answer knows of. A filter that
+	// has seen later ones uses the answer once and does not keep it.
+	Feed string
+	Seq  uint64
+}
+
+// Encode returns the answer's body.
+func (a *Answer) Encode() []byte {
+	w := &jsonx.Writer{}
+	w.Open('{')
+	if a.Code != reason.Unspecified {
+		w.StringMember("code", a.Code.Error())
+	}
+	if a.Credential != nil {
+		w.Name("credential")
+		a.Credential.Write(w)
+	}
+	if a.Trust != nil {
+		w.Name("trust")
+		a.Trust.Write(w)
+	}
+	if a.Verdict != Unjudged {
+		w.Name("valid")
+		w.Bool(a.Verdict == Valid)
+	}
+	w.StringMember("feed", a.Feed)
+	w.IntMember("seq", int64(a.Seq))
+	w.Close('}')
+	return w.Buf
+}
+
+// DecodeAnswer reads an answer's body; ok is false when it is none. A code that
+// would be a pass, or that this version does not know, makes it none.
+func DecodeAnswer(src string) (a Answer, ok bool) {
+	doc, err := jsonx.Parse(src, jsonx.Limits{Bytes: MaxAnswer, Depth: 6, Nodes: 1 << 14})
+	if err != nil {
+		return Answer{}, false
+	}
+	root := doc.Root()
+	if root.Kind() != jsonx.Object {
+		return Answer{}, false
+	}
+	var okPlace bool
+	if a.Feed, a.Seq, okPlace = readPlace(root); !okPlace {
+		return Answer{}, false
+	}
+	if v := root.Get("code"); v.Exists() {
+		word, isText := v.Text()
+		code, known := reason.Parse(word)
+		if !isText || !known || code.Passes() {
+			return Answer{}, false
+		}
+		a.Code = code
+	}
+	if v := root.Get("credential"); v.Exists() {
+		if a.Credential = bundle.ReadCredential(v); a.Credential == nil {
+			return Answer{}, false
+		}
+	}
+	if v := root.Get("trust"); v.Exists() {
+		if a.Trust = bundle.ReadTrust(v); a.Trust == nil {
+			return Answer{}, false
+		}
+	}
+	if v := root.Get("valid"); v.Exists() {
+		valid, isBool := v.Bool()
+		if !isBool {
+			return Answer{}, false
+		}
+		a.Verdict = Invalid
+		if valid {
+			a.Verdict = Valid
+		}
+	}
+	return a, true
+}
