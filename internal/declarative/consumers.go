@@ -1,0 +1,201 @@
+package declarative
+
+import (
+	"encoding/json"
+	"strconv"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/sallyport-auth/sallyport/internal/jose"
+	"github.com/sallyport-auth/sallyport/internal/keys"
+)
+
+// consumer reads a consumer with its nested credentials.
+func (p *parser) consumer(v at) {
+	c := &Consumer{}
+	var secrets []at
+	known := p.entity(v, &c.Entity, fields{
+		"username":    p.text(&c.Username, notEmpty, printable),
+		"custom_id":   p.text(&c.CustomID, notEmpty, printable),
+		"jwt_secrets": p.list(func(v at) { secrets = append(secrets, v) }),
+		"groups":      p.refuseUnless("consumer groups are a Kong Enterprise entity"),
+		"plugins": p.list(func(v at) {
+			p.fail(v, "is bound to a consumer: authentication plugins run before there is one, and Kong refuses this too")
+		}),
+	})
+	for _, name := range []string{"acls", "keyauth_credentials", "basicauth_credentials", "hmacauth_credentials",
+		"oauth2_credentials", "mtls_auth_credentials"} {
+		known[name] = p.refuseCollection(refusedCollections[name])
+	}
+	if !p.record(v, known) {
+		return
+	}
+	if c.Username == "" && c.CustomID == "" {
+		p.fail(v, "has neither username nor custom_id: expected one of them")
+		return
+	}
+	if c.ID == "" {
+		c.ID = kongID("consumers", firstNonEmpty(c.Username, c.CustomID))
+	}
+	p.file.Consumers = append(p.file.Consumers, c)
+	for _, s := range secrets {
+		p.jwtSecret(s, c)
+	}
+}
+
+// jwtSecret reads a credential of the jwt plugin; consumer is the one it is
+// nested in.
+func (p *parser) jwtSecret(v at, consumer *Consumer) {
+	s := &JWTSecret{Consumer: consumer}
+	algorithm := ""
+	var jwks at
+	var algorithms []string
+	known := p.entity(v, &s.Entity, fields{
+		"key":            p.text(&s.Key, notEmpty, printable, maxLength(512)),
+		"secret":         p.text(&s.Secret, notEmpty),
+		"rsa_public_key": p.text(&s.PublicPEM),
+		"algorithm":      p.text(&algorithm, oneOf(jose.Algs()...)),
+		"tags":           p.texts(&s.Tags),
+
+		// Beyond Kong.
+		"jwks":       func(v at) { jwks = v },
+		"jwks_uri":   p.text(&s.JWKSURI, httpURL),
+		"algorithms": p.texts(&algorithms, oneOf(jose.Algs()...)),
+		"issuers":    p.texts(&s.Issuers, notEmpty),
+		"audiences":  p.texts(&s.Audiences, notEmpty),
+		"leeway":     p.int(&s.Leeway, 0, maxLeeway),
+	})
+	if consumer == nil {
+		known["consumer"] = p.reference(&s.consumer)
+	}
+	before := len(p.problems)
+	if !p.record(v, known) {
+		return
+	}
+	if consumer == nil && !s.consumer.set {
+		p.fail(v, "has no consumer")
+	}
+	for _, name := range algorithms {
+		s.Algorithms = append(s.Algorithms, jose.ParseAlg(name))
+	}
+	if len(p.problems) == before {
+		p.keyMaterial(v, s, algorithm, jwks)
+	}
+	p.file.JWTSecrets = append(p.file.JWTSecrets, s)
+}
+
+// keyMaterial checks that a credential has one kind of key, which fits its
+// algorithm. decK writes a dummy secret beside a public key, which Kong ignores
+// and so do we.
+func (p *parser) keyMaterial(v at, s *JWTSecret, algorithm string, jwks at) {
+	set := jwks.node != nil
+	if set && s.JWKSURI != "" {
+		p.fail(v, "has jwks and jwks_uri: expected one of them")
+		return
+	}
+	if set || s.JWKSURI != "" {
+		if algorithm != "" || s.PublicPEM != "" || s.Secret != "" {
+			p.fail(v, "has a key set beside algorithm, secret or rsa_public_key: expected algorithms (a list) with a key set")
+			return
+		}
+		if set {
+			p.keySet(jwks, s)
+		}
+		return
+	}
+	if len(s.Algorithms) > 0 {
+		p.fail(v, "has algorithms: without a key set the field is algorithm, one")
+	}
+	s.Algorithm = jose.HS256
+	if algorithm != "" {
+		s.Algorithm = jose.ParseAlg(algorithm)
+	}
+	if s.Algorithm.Family() == jose.HMAC {
+		if s.PublicPEM != "" {
+			p.fail(v, "has rsa_public_key and algorithm %s: expected algorithm to be of the key's kind (RS256 …)", s.Algorithm)
+		}
+		return
+	}
+	if s.PublicPEM == "" {
+		p.fail(v, "has algorithm %s and no rsa_public_key: expected the public key in PEM", s.Algorithm)
+		return
+	}
+	pub, err := keys.ParsePEM(s.PublicPEM)
+	if err != nil {
+		p.report(Error, v.line(), v.key("rsa_public_key"), "%s", err)
+		return
+	}
+	s.Public = pub
+	for _, a := range keys.Algs(pub) {
+		if a == s.Algorithm {
+			return
+		}
+	}
+	p.fail(v, "has algorithm %s, which its key is not for: expected %s", s.Algorithm, algNames(keys.Algs(pub)))
+}
+
+func algNames(algs []jose.Alg) string {
+	names := make([]string, len(algs))
+	for i, a := range algs {
+		names[i] = a.String()
+	}
+	return orList(names)
+}
+
+// keySet reads an inline JWK or JWK set, written as YAML, or as JSON in a string.
+func (p *parser) keySet(v at, s *JWTSecret) {
+	var src []byte
+	if v.node.Kind == yaml.ScalarNode {
+		text, ok := p.string(v)
+		if !ok {
+			return
+		}
+		src = []byte(text)
+	} else {
+		var value any
+		if err := v.node.Decode(&value); err != nil {
+			p.fail(v, "cannot be read: expected a JWK or a JWK set")
+			return
+		}
+		var err error
+		if src, err = json.Marshal(value); err != nil {
+			p.fail(v, "cannot be read: expected a JWK or a JWK set")
+			return
+		}
+	}
+	list, err := keys.ParseSet(src)
+	if err != nil {
+		p.fail(v, "%s", err)
+		return
+	}
+	if len(list) == 0 {
+		p.fail(v, "has no key for signatures")
+	}
+	for _, k := range list {
+		if k.Unusable != "" {
+			p.fail(v, "has a key %q that may not be used: %s", k.ID, k.Unusable)
+		}
+	}
+	s.JWKS = list
+}
+
+// maxLeeway bounds a difference between clocks, in seconds. Kong's schema has no
+// bound; a day is already no leeway any more.
+const maxLeeway = 24 * 3600
+
+func maxLength(n int) check {
+	return func(s string) string {
+		if len(s) > n {
+			return "is longer than " + strconv.Itoa(n) + " bytes"
+		}
+		return ""
+	}
+}
+
+// httpURL is a check for an absolute http or https URL.
+func httpURL(s string) string {
+	if _, err := parseHTTPURL(s); err != nil {
+		return "is " + strconv.Quote(s) + ": expected an https URL"
+	}
+	return ""
+}

@@ -1,0 +1,73 @@
+package declarative
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Severity says how much a problem matters.
+type Severity int
+
+// The severities.
+const (
+	// Note: worth knowing; behaviour is as documented.
+	Note Severity = iota
+	// Warning: the file works, and does something unsafe.
+	Warning
+	// Error: the file is refused.
+	Error
+)
+
+var severityNames = [...]string{"note", "warning", "error"}
+
+// String returns note, warning or error.
+func (s Severity) String() string { return severityNames[s] }
+
+// Problem is one finding in a file.
+type Problem struct {
+	Severity Severity
+	File     string
+	Line     int    // from 1; 0 when the finding has no place
+	Path     string // services[0].routes[1].paths[0]
+	Text     string // what is wrong and what was expected
+}
+
+// String returns file:line: severity: path: text.
+func (p Problem) String() string {
+	var b strings.Builder
+	b.WriteString(p.File)
+	if p.Line > 0 {
+		fmt.Fprintf(&b, ":%d", p.Line)
+	}
+	b.WriteString(": ")
+	if p.Severity != Error {
+		b.WriteString(p.Severity.String() + ": ")
+	}
+	if p.Path != "" {
+		b.WriteString(p.Path + ": ")
+	}
+	b.WriteString(p.Text)
+	return b.String()
+}
+
+// Problems is a list of findings in the order of their lines.
+type Problems []Problem
+
+// Errors returns those that refuse the file.
+func (ps Problems) Errors() Problems {
+	return slices.DeleteFunc(slices.Clone(ps), func(p Problem) bool { return p.Severity != Error })
+}
+
+// Error joins the findings, a line each.
+func (ps Problems) Error() string {
+	lines := make([]string, len(ps))
+	for i, p := range ps {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (ps Problems) sort() {
+	slices.SortStableFunc(ps, func(a, b Problem) int { return a.Line - b.Line })
+}

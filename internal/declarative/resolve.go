@@ -1,0 +1,251 @@
+package declarative
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// resolveAll turns names into entities and checks what has to be unique.
+func (p *parser) resolveAll() {
+	f := p.file
+	services := index[*Service]{p: p, what: "services"}
+	for _, s := range f.Services {
+		services.add(s.Entity, s, s.ID, s.Name)
+	}
+	routes := index[*Route]{p: p, what: "routes"}
+	for _, r := range f.Routes {
+		routes.add(r.Entity, r, r.ID, r.Name)
+		if r.service.set {
+			r.Service = services.find(r.service)
+		}
+	}
+	p.resolveUpstreams()
+	p.resolveConsumers()
+	p.resolveCertificates()
+	cas := index[*CACertificate]{p: p, what: "ca_certificates"}
+	for _, c := range f.CAs {
+		cas.add(c.Entity, c, c.ID)
+	}
+	for _, s := range f.Services {
+		for _, r := range s.caRefs {
+			if ca := cas.find(r); ca != nil {
+				s.CAs = append(s.CAs, ca)
+			}
+		}
+	}
+	p.resolvePlugins(&services, &routes)
+	p.dropDisabled()
+}
+
+// index finds entities by name or id and reports those that are there twice.
+type index[E comparable] struct {
+	p    *parser
+	what string
+	by   map[string]E
+}
+
+// add enters an entity under its names; empty ones are no names.
+func (x *index[E]) add(e Entity, entity E, names ...string) {
+	if x.by == nil {
+		x.by = map[string]E{}
+	}
+	for _, name := range names {
+		if name == "" {
+			continue
+		}
+		if other, taken := x.by[name]; taken && other != entity {
+			x.p.report(Error, e.Line, e.Path, "%q is taken by another of the %s", name, x.what)
+			continue
+		}
+		x.by[name] = entity
+	}
+}
+
+// find returns what a reference means, the zero E with an error for nothing.
+func (x *index[E]) find(r ref) E {
+	e, ok := x.by[r.value]
+	if !ok && r.value != "" {
+		x.p.fail(r.at, "refers to %q, which is not among the %s", r.value, x.what)
+	}
+	return e
+}
+
+func (p *parser) resolveUpstreams() {
+	upstreams := index[*Upstream]{p: p, what: "upstreams"}
+	for _, u := range p.file.Upstreams {
+		upstreams.add(u.Entity, u, u.ID, u.Name)
+	}
+	for _, t := range p.targets {
+		if u := upstreams.find(t.upstream); u != nil {
+			u.Targets = append(u.Targets, t.target)
+		}
+	}
+	byName := map[string]*Upstream{}
+	for _, u := range p.file.Upstreams {
+		byName[u.Name] = u
+		if !slices.ContainsFunc(u.Targets, func(t Target) bool { return t.Weight > 0 }) {
+			p.report(Error, u.Line, u.Path, "upstream %s has no target with a weight: its requests could only fail", u.Name)
+		}
+	}
+	for _, s := range p.file.Services {
+		s.Upstream = byName[s.Host]
+	}
+}
+
+func (p *parser) resolveConsumers() {
+	f := p.file
+	consumers := index[*Consumer]{p: p, what: "consumers"}
+	usernames := index[*Consumer]{p: p, what: "consumers' usernames"}
+	customIDs := index[*Consumer]{p: p, what: "consumers' custom_ids"}
+	f.consumersByID, f.consumersByUsername = map[string]*Consumer{}, map[string]*Consumer{}
+	for _, c := range f.Consumers {
+		consumers.add(c.Entity, c, c.ID)
+		usernames.add(c.Entity, c, c.Username)
+		customIDs.add(c.Entity, c, c.CustomID)
+		f.consumersByID[c.ID] = c
+		if c.Username != "" {
+			f.consumersByUsername[c.Username] = c
+		}
+	}
+	keys := index[*JWTSecret]{p: p, what: "jwt_secrets' keys"}
+	ids := index[*JWTSecret]{p: p, what: "jwt_secrets"}
+	unnamed := map[*Consumer]int{}
+	for _, s := range f.JWTSecrets {
+		if s.consumer.set {
+			if s.Consumer = f.ConsumerBy(s.consumer.value); s.Consumer == nil && s.consumer.value != "" {
+				p.fail(s.consumer.at, "refers to %q, which is not among the consumers", s.consumer.value)
+			}
+		}
+		if s.Consumer != nil {
+			p.generate(s, unnamed)
+		}
+		keys.add(s.Entity, s, s.Key)
+		ids.add(s.Entity, s, s.ID)
+	}
+}
+
+// generate fills in what a credential leaves to be generated. Key and secret are
+// derived from the installation, the consumer and what the credential says, so
+// that every reload and every replica arrives at the same.
+func (p *parser) generate(s *JWTSecret, unnamed map[*Consumer]int) {
+	derive := p.options.Installation
+	if s.Secret == "" && s.Algorithm.String() != "" && s.Public == nil && derive != nil {
+		nth := s.Key
+		if nth == "" {
+			nth = "#" + strconv.Itoa(unnamed[s.Consumer])
+			unnamed[s.Consumer]++
+		}
+		s.Secret = derive("jwt-secret", s.Consumer.ID, s.Algorithm.String(), nth)
+	}
+	if s.Key == "" && derive != nil {
+		set := ""
+		for _, k := range s.JWKS {
+			set += k.ID + "\x00" + string(k.SPKI())
+		}
+		s.Key = derive("jwt-key", s.Consumer.ID, s.Algorithm.String(), s.Secret, strings.TrimSpace(s.PublicPEM), s.JWKSURI, set)
+	}
+	if s.ID == "" && s.Key != "" {
+		s.ID = kongID("jwt_secrets", s.Key)
+	}
+}
+
+func (p *parser) resolveCertificates() {
+	certificates := index[*Certificate]{p: p, what: "certificates"}
+	for _, c := range p.file.Certificates {
+		certificates.add(c.Entity, c, c.ID)
+	}
+	for _, s := range p.snis {
+		if c := certificates.find(s.certificate); c != nil {
+			c.SNIs = append(c.SNIs, s.name)
+		}
+	}
+	names := index[*Certificate]{p: p, what: "snis"}
+	for _, c := range p.file.Certificates {
+		for _, name := range c.SNIs {
+			names.add(c.Entity, c, strings.ToLower(name))
+		}
+	}
+	for i, l := range p.file.Settings.Listen {
+		if l.TLS && len(p.file.Certificates) == 0 {
+			p.report(Error, 0, "_sallyport.listeners["+strconv.Itoa(i)+"]", "is tls, and the file has no certificates")
+		}
+	}
+}
+
+func (p *parser) resolvePlugins(services *index[*Service], routes *index[*Route]) {
+	type place struct {
+		name    string
+		service *Service
+		route   *Route
+	}
+	taken := map[place]*Plugin{}
+	instances := index[*Plugin]{p: p, what: "plugins"}
+	for _, pl := range p.file.Plugins {
+		if pl.service.set {
+			pl.Service = services.find(pl.service)
+		}
+		if pl.route.set {
+			pl.Route = routes.find(pl.route)
+		}
+		if pl.Route != nil && pl.Service != nil && pl.Route.Service != pl.Service && pl.Route.Service != nil {
+			p.report(Error, pl.Line, pl.Path, "is bound to a route and to a service that the route does not belong to: it would never run")
+		}
+		where := place{pl.Name, pl.Service, pl.Route}
+		if other := taken[where]; other != nil {
+			p.report(Error, pl.Line, pl.Path, "%s is bound to the same place at line %d: expected one", pl.Name, other.Line)
+		}
+		taken[where] = pl
+		instances.add(pl.Entity, pl, pl.ID, pl.InstanceName)
+		if pl.JWT != nil {
+			pl.JWT.Anonymous = p.anonymous(pl.JWT.anonymous)
+		}
+		if pl.OIDC != nil {
+			pl.OIDC.Anonymous = p.anonymous(pl.OIDC.anonymous)
+		}
+	}
+}
+
+// anonymous resolves an anonymous consumer, by username or id. Kong answers 500
+// at every request where it does not exist.
+func (p *parser) anonymous(r ref) *Consumer {
+	if !r.set || r.value == "" {
+		return nil
+	}
+	c := p.file.ConsumerBy(r.value)
+	if c == nil {
+		p.fail(r.at, "is %q: anonymous consumer %s is configured but doesn't exist (expected a username or id)", r.value, r.value)
+	}
+	return c
+}
+
+// dropDisabled leaves out disabled services, their routes and the plugins bound
+// to either: Kong does not know them at run time.
+func (p *parser) dropDisabled() {
+	f := p.file
+	off := func(s *Service) bool { return s != nil && !s.Enabled }
+	for _, s := range f.Services {
+		if off(s) {
+			p.report(Note, s.Line, s.Path, "service %s is not enabled: its routes are not there", firstNonEmpty(s.Name, s.ID))
+		}
+	}
+	f.Plugins = slices.DeleteFunc(f.Plugins, func(pl *Plugin) bool {
+		return off(pl.Service) || pl.Route != nil && off(pl.Route.Service)
+	})
+	f.Routes = slices.DeleteFunc(f.Routes, func(r *Route) bool { return off(r.Service) })
+	f.Services = slices.DeleteFunc(f.Services, off)
+}
+
+func set(names ...string) map[string]bool {
+	m := make(map[string]bool, len(names))
+	for _, n := range names {
+		m[n] = true
+	}
+	return m
+}
+
+func sorted(list []string) []string {
+	list = slices.Clone(list)
+	slices.Sort(list)
+	return list
+}
