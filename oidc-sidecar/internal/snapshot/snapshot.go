@@ -1,0 +1,221 @@
+package snapshot
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/bundle"
+	"github.com/sallyport-auth/sallyport/internal/claims"
+	"github.com/sallyport-auth/sallyport/internal/declarative"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
+)
+
+// Snapshot is a compiled file.
+type Snapshot struct {
+	File        *declarative.File
+	Providers   map[string]provider.Config // by trust id
+	routes      map[string]*bundle.Route
+	plugins     []*bundle.Plugin
+	instances   map[string]*bundle.Plugin
+	credentials map[string]*Credential
+	mac         func(parts ...string) string
+}
+
+// Compile compiles a file. mac is a keyed hash of the installation: versions of
+// credentials travel to the filters and must not tell anything about a secret.
+func Compile(f *declarative.File, mac func(parts ...string) string) *Snapshot {
+	s := &Snapshot{
+		File:        f,
+		Providers:   map[string]provider.Config{},
+		routes:      map[string]*bundle.Route{},
+		instances:   map[string]*bundle.Plugin{},
+		credentials: map[string]*Credential{},
+		mac:         mac,
+	}
+	compiled := map[*declarative.Plugin]*bundle.Plugin{}
+	for _, r := range f.Routes {
+		route := &bundle.Route{Name: r.BundleName(), GRPC: r.GRPC()}
+		for _, p := range f.Chain(r) {
+			if compiled[p] == nil {
+				compiled[p] = s.plugin(p)
+			}
+			route.Chain = append(route.Chain, compiled[p])
+		}
+		s.routes[route.Name] = route
+		if !r.Takes(false) {
+			name := r.HTTPSName()
+			s.routes[name] = &bundle.Route{Name: name, RequireHTTPS: r.HTTPSRedirectStatus}
+		}
+	}
+	for _, c := range f.JWTSecrets {
+		s.credential(c)
+	}
+	return s
+}
+
+// plugin compiles one plugin instance. Instances with one configuration are one.
+func (s *Snapshot) plugin(p *declarative.Plugin) *bundle.Plugin {
+	out := &bundle.Plugin{}
+	switch {
+	case p.JWT != nil:
+		out.JWT = compileJWT(p.JWT)
+	case p.OIDC != nil:
+		out.OIDC = s.compileOIDC(p.OIDC)
+	}
+	sum := sha256.Sum256((&bundle.Bundle{Plugins: []*bundle.Plugin{out}}).Encode())
+	out.ID = p.Name + "-" + hex.EncodeToString(sum[:8])
+	if same := s.instances[out.ID]; same != nil {
+		return same
+	}
+	s.instances[out.ID] = out
+	s.plugins = append(s.plugins, out)
+	return out
+}
+
+func compileJWT(c *declarative.JWTConfig) *bundle.JWT {
+	return &bundle.JWT{
+		Common: bundle.Common{
+			Anonymous:      consumer(c.Anonymous),
+			SkipPreflight:  !c.RunOnPreflight,
+			Realm:          c.Realm,
+			AcceptIDTokens: c.AcceptIDTokens,
+			HeaderNames:    c.HeaderNames,
+			QueryNames:     c.URIParamNames,
+			CookieNames:    c.CookieNames,
+			Leeway:         c.Leeway,
+			Audiences:      c.Audiences,
+			Issuers:        c.Issuers,
+			Algorithms:     c.Algorithms,
+		},
+		KeyClaim:          c.KeyClaimName,
+		VerifyExp:         c.VerifyExp(),
+		VerifyNbf:         c.VerifyNbf(),
+		MaximumExpiration: c.MaximumExpiration,
+		Base64:            c.SecretIsBase64,
+	}
+}
+
+func (s *Snapshot) compileOIDC(c *declarative.OIDCConfig) *bundle.OIDC {
+	trust := s.provider(provider.Config{
+		Issuer: c.IssuerURL, Allowed: c.IssuersAllowed, Verify: c.Verify,
+		Timeout: time.Duration(c.Timeout) * time.Millisecond,
+	})
+	out := &bundle.OIDC{
+		Common: bundle.Common{
+			Anonymous:      consumer(c.Anonymous),
+			SkipPreflight:  !c.RunOnPreflight,
+			Realm:          c.Realm,
+			AcceptIDTokens: c.AcceptIDTokens,
+			HeaderNames:    c.HeaderNames,
+			QueryNames:     c.QueryNames,
+			CookieNames:    c.CookieNames,
+			Leeway:         c.Leeway,
+			Audiences:      c.Audience,
+			Issuers:        c.IssuersAllowed,
+			Algorithms:     c.Algorithms,
+		},
+		TrustID: trust,
+	}
+	for _, r := range c.Required {
+		out.Required = append(out.Required, bundle.Requirement{
+			Claim: r.Claim, Any: claims.ParseRequirement(r.Any), Scope: r.What == "scopes",
+		})
+	}
+	return out
+}
+
+// provider enters an issuer and returns the id of its trust record. Two plugins
+// share a record only if they ask the same issuer in the same way.
+func (s *Snapshot) provider(c provider.Config) string {
+	c.ID = ""
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %v %v", c.Issuer, c.JWKSURI, c.Allowed, c.Verify, c.Timeout))
+	c.ID = "t" + hex.EncodeToString(sum[:8])
+	s.Providers[c.ID] = c
+	return c.ID
+}
+
+func consumer(c *declarative.Consumer) *bundle.Consumer {
+	if c == nil {
+		return nil
+	}
+	return &bundle.Consumer{ID: c.ID, Username: c.Username, CustomID: c.CustomID}
+}
+
+// Bundle puts the bundle together: the snapshot's routes, those of kept that it
+// does not have, and the trust records. Epoch and generation are the caller's to
+// set.
+func (s *Snapshot) Bundle(kept *Snapshot, trust func(id string) *bundle.Trust) *bundle.Bundle {
+	b := &bundle.Bundle{Source: s.File.Source, Routes: maps.Clone(s.routes), Plugins: slices.Clone(s.plugins)}
+	byID := maps.Clone(s.instances)
+	if kept != nil {
+		for name, old := range kept.routes {
+			if b.Routes[name] != nil {
+				continue
+			}
+			route := *old
+			route.Chain = nil
+			for _, p := range old.Chain {
+				if byID[p.ID] == nil {
+					byID[p.ID] = p
+					b.Plugins = append(b.Plugins, p)
+				}
+				route.Chain = append(route.Chain, byID[p.ID])
+			}
+			b.Routes[name] = &route
+		}
+	}
+	// Equal bundles have to be equal byte for byte: maps have no order.
+	slices.SortFunc(b.Plugins, func(p, q *bundle.Plugin) int { return strings.Compare(p.ID, q.ID) })
+	ids := map[string]bool{}
+	for _, p := range b.Plugins {
+		if p.OIDC != nil {
+			ids[p.OIDC.TrustID] = true
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(ids)) {
+		b.Trust = append(b.Trust, trust(id))
+	}
+	return b
+}
+
+// Instance returns the plugin instance with an id, nil for none.
+func (s *Snapshot) Instance(id string) *bundle.Plugin { return s.instances[id] }
+
+// Using returns the keys of credentials whose public keys come from a provider,
+// sorted.
+func (s *Snapshot) Using(trust string) []string {
+	var keys []string
+	for key, c := range s.credentials {
+		if c.Trust == trust {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// Changed returns the keys of credentials that differ between two snapshots,
+// sorted. old may be nil.
+func (s *Snapshot) Changed(old *Snapshot) []string {
+	if old == nil {
+		return nil
+	}
+	var keys []string
+	for key, c := range s.credentials {
+		if o := old.credentials[key]; o == nil || o.version != c.version {
+			keys = append(keys, key)
+		}
+	}
+	for key := range old.credentials {
+		if s.credentials[key] == nil {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,216 @@
+// Package state keeps what has to survive a restart of the sidecar in one
+// directory, which only one sidecar at a time may use:
+//
+//	lock                  held while a sidecar runs
+//	installation-secret   what generated credentials are derived from
+//	admin-token           for the admin listener, unless it is given
+//	generation.json       epoch, number and source of the last bundle
+//
+// Files are 0600, the directory 0700 when it is made here. A file is replaced by
+// renaming, so that a crash leaves the old or the new one.
+package state
+
+import (
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/sallyport-auth/sallyport/internal/redact"
+)
+
+// Dir is an open state directory.
+type Dir struct {
+	path   string
+	lock   *os.File
+	secret redact.Secret
+
+	mu         sync.Mutex // guards generation and its file
+	generation Generation
+}
+
+// Generation identifies a bundle.
+type Generation struct {
+	Epoch  string `json:"epoch"` // the installation
+	Number uint64 `json:"number"`
+	Digest string `json:"digest"` // of the content
+}
+
+// ErrLocked is why a directory cannot be opened while another sidecar runs in it.
+var ErrLocked = errors.New("the state directory is in use by another sidecar")
+
+// DefaultDir returns $STATE_DIRECTORY, which systemd sets, else the XDG state
+// directory.
+func DefaultDir() string {
+	if dir := os.Getenv("STATE_DIRECTORY"); dir != "" {
+		return strings.Split(dir, ":")[0]
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "sallyport")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return filepath.Join(os.TempDir(), "sallyport-"+strconv.Itoa(os.Getuid()))
+	}
+	return filepath.Join(home, ".local", "state", "sallyport")
+}
+
+// Open makes the directory if need be and locks it. secret, when it is not
+// empty, takes the place of the generated installation secret: several
+// installations with one secret derive the same credentials.
+func Open(path string, secret redact.Secret) (*Dir, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, err
+	}
+	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = lock.Close()
+		return nil, fmt.Errorf("%s: %w", path, ErrLocked)
+	}
+	d := &Dir{path: path, lock: lock, secret: secret}
+	if err := d.load(); err != nil {
+		_ = lock.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *Dir) load() error {
+	if d.secret.Empty() {
+		s, err := d.generated("installation-secret")
+		if err != nil {
+			return err
+		}
+		d.secret = redact.New(s)
+	}
+	data, err := os.ReadFile(d.file("generation.json"))
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		d.generation.Epoch = rand.Text()
+		return nil
+	case err != nil:
+		return err
+	}
+	if err := json.Unmarshal(data, &d.generation); err != nil || d.generation.Epoch == "" {
+		// A new epoch: filters take over any generation of it.
+		d.generation = Generation{Epoch: rand.Text()}
+	}
+	return nil
+}
+
+// Close releases the lock.
+func (d *Dir) Close() error { return d.lock.Close() }
+
+// Path returns the directory.
+func (d *Dir) Path() string { return d.path }
+
+func (d *Dir) file(name string) string { return filepath.Join(d.path, name) }
+
+// generated returns the content of a file, making it of 256 random bits when it
+// is not there.
+func (d *Dir) generated(name string) (string, error) {
+	data, err := os.ReadFile(d.file(name))
+	if errors.Is(err, os.ErrNotExist) {
+		secret := make([]byte, 32)
+		if _, err := rand.Read(secret); err != nil {
+			return "", err
+		}
+		text := base64.RawURLEncoding.EncodeToString(secret)
+		return text, d.replace(name, []byte(text+"\n"))
+	}
+	if err != nil {
+		return "", err
+	}
+	text := strings.TrimSpace(string(data))
+	if len(text) < 32 {
+		return "", fmt.Errorf("%s is too short to be a secret: remove it and a new one is made", d.file(name))
+	}
+	return text, nil
+}
+
+// AdminToken returns the token of the admin listener and where it is kept.
+func (d *Dir) AdminToken() (token redact.Secret, path string, err error) {
+	s, err := d.generated("admin-token")
+	return redact.New(s), d.file("admin-token"), err
+}
+
+// replace writes a file by renaming.
+func (d *Dir) replace(name string, data []byte) error {
+	tmp, err := os.CreateTemp(d.path, "."+name+"-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name()) // no-op once renamed
+	if _, err := tmp.Write(data); err != nil {
+		_ = tmp.Close()
+		return err
+	}
+	if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), d.file(name))
+}
+
+// Generation returns the generation of a bundle with this content: the last one
+// when nothing has changed, else the next, which is on disk when it is returned.
+func (d *Dir) Generation(content []byte) (Generation, error) {
+	sum := sha256.Sum256(content)
+	digest := hex.EncodeToString(sum[:])
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.generation.Digest == digest {
+		return d.generation, nil
+	}
+	next := Generation{Epoch: d.generation.Epoch, Number: d.generation.Number + 1, Digest: digest}
+	data, err := json.Marshal(next)
+	if err != nil {
+		return Generation{}, err
+	}
+	if err := d.replace("generation.json", data); err != nil {
+		return Generation{}, err
+	}
+	d.generation = next
+	return next, nil
+}
+
+// derivedAlphabet is Kong's for random strings; its length divides nothing
+// evenly, which Derive takes care of.
+const derivedAlphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// Derive returns 32 letters and digits that depend on the installation, a purpose
+// and the parts, and on nothing else (HKDF, RFC 5869, then HMAC).
+func (d *Dir) Derive(purpose string, parts ...string) string {
+	key, err := hkdf.Key(sha256.New, []byte(d.secret.Reveal()), nil, "sallyport "+purpose, 32)
+	if err != nil {
+		panic(err) // the length is a constant within bounds
+	}
+	out := make([]byte, 0, 32)
+	for block := byte(0); len(out) < cap(out); block++ {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte{block})
+		for _, p := range parts {
+			fmt.Fprintf(mac, "%d:%s", len(p), p)
+		}
+		for _, b := range mac.Sum(nil) {
+			// Bytes beyond the greatest multiple of 62 would favour some letters.
+			if b < 248 && len(out) < cap(out) {
+				out = append(out, derivedAlphabet[int(b)%len(derivedAlphabet)])
+			}
+		}
+	}
+	return string(out)
+}

@@ -1,0 +1,243 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sallyport-auth/sallyport/internal/declarative"
+	"github.com/sallyport-auth/sallyport/internal/redact"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/admin"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/publish"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/server"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/snapshot"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/state"
+)
+
+// Config says what a sidecar reads and where it listens.
+type Config struct {
+	File              string // the declarative file
+	IgnoreUnsupported bool   // see declarative.Options
+	StateDir          string // "" for the file's state_dir, else state.DefaultDir
+	Socket            string // path of the Unix socket; "" for sidecar.sock in the state directory
+	SocketGroup       string // group that may use the socket; "" for the process's own
+	AdminListen       string // host:port on loopback; "" for none
+	AdminToken        redact.Secret
+	Logger            *slog.Logger
+	// OnReload, when set, is called with every file that is put in force after the
+	// first.
+	OnReload func(*declarative.File)
+	// Now is the clock; nil for time.Now.
+	Now func() time.Time
+}
+
+// Sidecar is a running sidecar.
+type Sidecar struct {
+	config    Config
+	logger    *slog.Logger
+	state     *state.Dir
+	publisher *publish.Publisher
+	registry  *prometheus.Registry
+	reloads   *prometheus.CounterVec
+
+	mu   sync.Mutex // guards file, and that reloads do not overtake each other
+	file *declarative.File
+	seen fileState
+}
+
+// Problems is an error that a declarative file was refused for.
+type Problems struct{ declarative.Problems }
+
+// Open reads the file and opens the state directory. A file with an error is an
+// error here; later ones change nothing.
+func Open(config Config) (*Sidecar, error) {
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	seen, data, err := readFile(config.File)
+	if err != nil {
+		return nil, err
+	}
+	// Settings that decide where the state is come from a first reading, which
+	// derives nothing.
+	first, problems := declarative.Parse(config.File, data, options(config, nil))
+	if first == nil {
+		return nil, Problems{problems.Errors()}
+	}
+	path := StateDirOf(config.StateDir, first)
+	dir, err := state.Open(path, redact.New(first.Settings.InstallationSecret))
+	if err != nil {
+		return nil, err
+	}
+	if config.Socket == "" {
+		config.Socket = filepath.Join(path, SocketName)
+	}
+	s := &Sidecar{config: config, logger: config.Logger, state: dir, registry: prometheus.NewRegistry(), seen: seen}
+	s.publisher = publish.New(dir, config.Logger, config.Now, func(c provider.Config) *http.Client {
+		return provider.NewClient(c.Verify, c.Timeout)
+	})
+	s.metrics()
+	if err := s.use(data); err != nil {
+		s.publisher.Close()
+		return nil, errors.Join(err, dir.Close())
+	}
+	return s, nil
+}
+
+// SocketName is the name of the filters' socket in the state directory.
+const SocketName = "sidecar.sock"
+
+// StateDirOf returns the state directory: what a flag says, else the file, else
+// the default.
+func StateDirOf(flag string, f *declarative.File) string {
+	switch {
+	case flag != "":
+		return flag
+	case f.Settings.StateDir != "":
+		return f.Settings.StateDir
+	}
+	return state.DefaultDir()
+}
+
+func options(c Config, dir *state.Dir) declarative.Options {
+	o := declarative.Options{IgnoreUnsupported: c.IgnoreUnsupported, Dir: filepath.Dir(c.File)}
+	if dir != nil {
+		o.Installation = dir.Derive
+	}
+	return o
+}
+
+// use puts the content of a file in force, or says why it cannot.
+func (s *Sidecar) use(data []byte) error {
+	file, problems := declarative.Parse(s.config.File, data, options(s.config, s.state))
+	if file == nil {
+		return Problems{problems.Errors()}
+	}
+	for _, p := range problems {
+		level := slog.LevelInfo
+		if p.Severity == declarative.Warning {
+			level = slog.LevelWarn
+		}
+		s.logger.Log(context.Background(), level, p.String())
+	}
+	mac := func(parts ...string) string { return s.state.Derive("credential-version", parts...) }
+	if err := s.publisher.Use(snapshot.Compile(file, mac)); err != nil {
+		return err
+	}
+	s.file = file
+	return nil
+}
+
+// File returns the file in force.
+func (s *Sidecar) File() *declarative.File {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.file
+}
+
+// Socket returns the path of the filters' socket.
+func (s *Sidecar) Socket() string { return s.config.Socket }
+
+// StateDir returns the state directory.
+func (s *Sidecar) StateDir() string { return s.state.Path() }
+
+// Registry returns the sidecar's metrics.
+func (s *Sidecar) Registry() *prometheus.Registry { return s.registry }
+
+// Ready returns nil when a filter that asks now gets a bundle.
+func (s *Sidecar) Ready() error {
+	if _, ok := s.publisher.Offer(); !ok {
+		return errors.New("there is no bundle")
+	}
+	return nil
+}
+
+// Run serves until ctx ends, then answers what is under way and returns.
+func (s *Sidecar) Run(ctx context.Context) error {
+	defer s.close()
+	socket, err := listenUnix(s.config.Socket, s.config.SocketGroup)
+	if err != nil {
+		return err
+	}
+	servers := []*http.Server{newServer(server.New(s.publisher, s.registry), s.logger)}
+	listeners := []net.Listener{socket}
+	if s.config.AdminListen != "" {
+		l, handler, err := s.admin()
+		if err != nil {
+			_ = socket.Close()
+			return err
+		}
+		servers, listeners = append(servers, newServer(handler, s.logger)), append(listeners, l)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var work sync.WaitGroup
+	for i, srv := range servers {
+		work.Go(func() {
+			if err := srv.Serve(listeners[i]); !errors.Is(err, http.ErrServerClosed) {
+				cancel(err)
+			}
+		})
+	}
+	work.Go(func() { s.watch(ctx) })
+	s.logger.Info("the sidecar answers filters", "socket", s.config.Socket)
+	<-ctx.Done()
+	drain, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer done()
+	for _, srv := range servers {
+		_ = srv.Shutdown(drain)
+	}
+	work.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+func (s *Sidecar) close() {
+	s.publisher.Close()
+	_ = s.state.Close()
+}
+
+// admin listens for the admin API. It shows secrets, so it has to be loopback.
+func (s *Sidecar) admin() (net.Listener, http.Handler, error) {
+	l, err := net.Listen("tcp", s.config.AdminListen)
+	if err != nil {
+		return nil, nil, err
+	}
+	if addr, ok := l.Addr().(*net.TCPAddr); !ok || !addr.IP.IsLoopback() {
+		_ = l.Close()
+		return nil, nil, fmt.Errorf("--admin-listen is %s: expected a loopback address, because secrets are shown there", s.config.AdminListen)
+	}
+	token, where := s.config.AdminToken, "as given"
+	if token.Empty() {
+		if token, where, err = s.state.AdminToken(); err != nil {
+			_ = l.Close()
+			return nil, nil, err
+		}
+	}
+	s.logger.Info("the admin API listens", "address", l.Addr().String(), "token", where)
+	return l, admin.New(s.File, token), nil
+}
+
+// newServer returns a server with every time and size bounded.
+func newServer(h http.Handler, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second, // a question about keys waits for the issuer
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+}

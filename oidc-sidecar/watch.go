@@ -1,0 +1,106 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// pollInterval is how often the file is looked at. A look is one stat; polling
+// works alike on every file system and for the symbolic links of Kubernetes.
+const pollInterval = 200 * time.Millisecond
+
+// fileState is what tells two versions of a file apart without reading it.
+type fileState struct {
+	modified time.Time
+	size     int64
+	inode    any
+}
+
+func readState(path string) (fileState, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fileState{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return fileState{}, fmt.Errorf("%s is no file", path)
+	}
+	return fileState{info.ModTime(), info.Size(), inode(info)}, nil
+}
+
+// maxFile bounds what is read; the parser has a bound of its own.
+const maxFile = 64 << 20
+
+// readFile reads a file and says in which state it was.
+func readFile(path string) (fileState, []byte, error) {
+	state, err := readState(path)
+	if err != nil {
+		return state, nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return state, nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	return state, data, err
+}
+
+// watch reloads the file when it has changed and then stayed the same for one
+// interval, so that a file which is being written is not read half.
+func (s *Sidecar) watch(ctx context.Context) {
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	pending := s.seen
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now, err := readState(s.config.File)
+		switch {
+		case err != nil || now == s.seen:
+			pending = s.seen // a file that is being replaced is gone for a moment
+		case now != pending:
+			pending = now
+		default:
+			s.Reload()
+		}
+	}
+}
+
+// Reload reads the file now. A file with an error changes nothing and is
+// reported; so is one that cannot be read.
+func (s *Sidecar) Reload() error {
+	s.mu.Lock()
+	state, data, err := readFile(s.config.File)
+	s.seen = state
+	if err == nil {
+		err = s.use(data)
+	}
+	file := s.file
+	s.mu.Unlock()
+	if err != nil {
+		s.reloads.WithLabelValues("refused").Inc()
+		var problems Problems
+		if errors.As(err, &problems) {
+			for _, p := range problems.Problems {
+				s.logger.Error(p.String())
+			}
+			s.logger.Error("the declarative file is refused, the old one stays in force", "problems", len(problems.Problems))
+			return err
+		}
+		s.logger.Error("the declarative file cannot be loaded, the old one stays in force", "error", err)
+		return err
+	}
+	s.reloads.WithLabelValues("ok").Inc()
+	s.logger.Info("the declarative file is in force", "source", file.Source[:12])
+	if s.config.OnReload != nil {
+		s.config.OnReload(file)
+	}
+	return nil
+}
