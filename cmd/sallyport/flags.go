@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport-auth/sallyport/internal/redact"
+	sidecar "github.com/sallyport-auth/sallyport/oidc-sidecar"
+)
+
+// common are the flags that most commands have.
+type common struct {
+	file              string
+	stateDir          string
+	ignoreUnsupported bool
+	logLevel          string
+	logFormat         string
+}
+
+func (c *common) register(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVarP(&c.file, "config", "c", "", "declarative file (kong.yml)")
+	f.StringVar(&c.stateDir, "state-dir", "", "where state is kept (default $STATE_DIRECTORY, else the XDG state directory)")
+	f.BoolVar(&c.ignoreUnsupported, "ignore-unsupported", false, "leave out plugins that guard nothing (cors, rate limiting, loggers …) instead of refusing the file")
+	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
+}
+
+// logger returns a logger to standard error.
+func (c *common) logger() (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.logLevel)); err != nil {
+		return nil, usageError{fmt.Errorf("--log-level is %q: expected debug, info, warn or error", c.logLevel)}
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch c.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(os.Stderr, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(os.Stderr, options)), nil
+	}
+	return nil, usageError{fmt.Errorf("--log-format is %q: expected text or json", c.logFormat)}
+}
+
+// needFile reports a command line without a declarative file.
+func (c *common) needFile() error {
+	if c.file == "" {
+		return usageError{fmt.Errorf("no declarative file: give one with -c kong.yml")}
+	}
+	return nil
+}
+
+// sidecarFlags are the flags of whatever runs a sidecar.
+type sidecarFlags struct {
+	adminListen string
+	adminToken  string
+	socketGroup string
+}
+
+func (s *sidecarFlags) register(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&s.adminListen, "admin-listen", "127.0.0.1:8001", "loopback address of the admin API; empty for none")
+	f.StringVar(&s.adminToken, "admin-token", "", "token of the admin API (default: generated into the state directory)")
+	f.StringVar(&s.socketGroup, "socket-group", "", "group that may use the filters' socket")
+}
+
+// openSidecar opens a sidecar; a file that cannot be loaded is a usage error.
+func openSidecar(c common, s sidecarFlags, socket string, logger *slog.Logger) (*sidecar.Sidecar, error) {
+	sc, err := sidecar.Open(sidecar.Config{
+		File: c.file, IgnoreUnsupported: c.ignoreUnsupported, StateDir: c.stateDir,
+		Socket: socket, SocketGroup: s.socketGroup,
+		AdminListen: s.adminListen, AdminToken: redact.New(s.adminToken),
+		Logger: logger,
+	})
+	if os.IsNotExist(err) {
+		err = usageError{err}
+	}
+	return sc, err
+}
+
+// unixPath reads an address unix:PATH.
+func unixPath(flag, value string) (string, error) {
+	if value == "" {
+		return "", nil
+	}
+	path, ok := strings.CutPrefix(value, "unix:")
+	if !ok || path == "" {
+		return "", usageError{fmt.Errorf("--%s is %q: expected unix:PATH", flag, value)}
+	}
+	return filepath.Abs(path)
+}

@@ -1,0 +1,123 @@
+// Command sallyport is the one binary: the gateway, the sidecar, the generator of
+// Envoy files and the checker. Run without arguments it prints its help.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/sallyport-auth/sallyport/internal/version"
+	sidecar "github.com/sallyport-auth/sallyport/oidc-sidecar"
+)
+
+// Exit codes that scripts rely on.
+const (
+	exitFailure = 1 // something that should have worked did not
+	exitUsage   = 2 // a wrong command line or a file that cannot be loaded
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run runs one command line.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	return report(stderr, err)
+}
+
+// usageError is an error of whoever called.
+type usageError struct{ error }
+
+// report writes an error, a line for each of its parts, and returns the exit code.
+func report(w io.Writer, err error) int {
+	if err == nil {
+		return 0
+	}
+	var problems sidecar.Problems
+	if errors.As(err, &problems) {
+		for _, p := range problems.Problems {
+			fmt.Fprintln(w, "sallyport: "+p.String())
+		}
+		return exitUsage
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintln(w, "sallyport: "+line)
+	}
+	var usage usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailure
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "sallyport",
+		Short: "Kong-class authentication for Envoy and for Go",
+		Long: "Sallyport enforces the authentication of a Kong declarative file: in Envoy, by a wasm filter,\n" +
+			"or in its own gateway, which runs the same filter.",
+		Version:       version.String(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(serveCommand(), sidecarCommand(), envoyCommand(), checkCommand(), demoCommand())
+	for _, c := range root.Commands() {
+		prepare(c)
+	}
+	return root
+}
+
+// prepare makes wrong arguments usage errors and lets SALLYPORT_* variables stand
+// for flags that are not given.
+func prepare(c *cobra.Command) {
+	args, runE := c.Args, c.RunE
+	c.Args = func(cmd *cobra.Command, list []string) error {
+		if err := args(cmd, list); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+	c.RunE = func(cmd *cobra.Command, list []string) error {
+		if err := fromEnvironment(cmd.Flags(), os.LookupEnv); err != nil {
+			return usageError{err}
+		}
+		return runE(cmd, list)
+	}
+}
+
+// fromEnvironment sets flags that were not given from SALLYPORT_NAME.
+func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) (err error) {
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Changed || f.Name == "help" {
+			return
+		}
+		name := "SALLYPORT_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if value, ok := lookup(name); ok {
+			if e := flags.Set(f.Name, value); e != nil {
+				err = errors.Join(err, fmt.Errorf("%s: %w", name, e))
+			}
+		}
+	})
+	return err
+}
