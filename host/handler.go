@@ -1,0 +1,458 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/host/internal/headers"
+	"github.com/sallyport-auth/sallyport/host/internal/hostcall"
+	"github.com/sallyport-auth/sallyport/host/internal/stream"
+	"github.com/sallyport-auth/sallyport/host/internal/vm"
+)
+
+// Handler returns a handler that shows every request to the filter before next
+// gets it, and next's response before the client does.
+//
+// Headers that the filter changes are changed in the request that next gets; the
+// client's request is not touched. A filter that answers itself keeps next from
+// being called.
+func (f *Filter) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		wk := f.pick()
+		if wk == nil {
+			f.fail(w, r, next)
+			return
+		}
+		e := &exchange{filter: f, worker: wk, w: w, r: r, started: time.Now()}
+		e.stream = stream.New(wk.root, f.config.stream(), e)
+		defer e.stream.Done()
+		e.serve(next)
+	})
+}
+
+// fail answers a request that no worker can take.
+func (f *Filter) fail(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	f.failing.Add(1)
+	if f.config.Failure == FailOpen {
+		next.ServeHTTP(w, r)
+		return
+	}
+	unavailable(w)
+}
+
+// unavailable is what clients get while a filter cannot run.
+func unavailable(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusServiceUnavailable)
+}
+
+// exchange is one request with its response.
+type exchange struct {
+	filter  *Filter
+	worker  *worker
+	stream  *stream.Stream
+	w       http.ResponseWriter
+	r       *http.Request // as the client sent it
+	out     *http.Request // as next gets it
+	status  atomic.Int32  // of the response, for properties
+	started time.Time
+	// override is what the client gets instead of next's response: the guest
+	// answered while next was running.
+	override atomic.Pointer[hostcall.LocalResponse]
+}
+
+// has reports whether the guest has a callback.
+func (e *exchange) has(c vm.Callback) bool { return e.filter.module.Exports(c) }
+
+// hasBody reports whether a request body may come.
+func hasBody(r *http.Request) bool {
+	return r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0 || len(r.Trailer) > 0
+}
+
+// serve runs the request through the filter and next.
+func (e *exchange) serve(next http.Handler) {
+	r := e.r
+	fillRequest(e.stream.RequestMap(), r)
+	outcome := e.stream.RequestHeaders(r.Context(), !hasBody(r))
+	body := newRequestBody(e)
+	if outcome == stream.NeedBody {
+		outcome = body.readAhead(r.Context())
+	}
+	switch outcome {
+	case stream.Proceed:
+	case stream.Local:
+		e.local(e.stream.Local())
+		return
+	case stream.TooLarge:
+		e.local(tooLarge)
+		return
+	case stream.Reset:
+		panic(http.ErrAbortHandler)
+	default:
+		if r.Context().Err() != nil {
+			panic(http.ErrAbortHandler) // the client is gone
+		}
+		e.filter.fail(e.w, r, next)
+		return
+	}
+	e.stream.Sync(func() { e.out = e.request(body) })
+	if !e.has(vm.OnResponseHeaders) && !e.has(vm.OnResponseBody) && !e.has(vm.OnResponseTrailers) && !body.active() {
+		next.ServeHTTP(e.w, e.out)
+		return
+	}
+	rw := newResponse(e)
+	next.ServeHTTP(rw, e.out)
+	rw.finish()
+}
+
+// tooLarge is Envoy's answer to a request of which a guest holds too much.
+var tooLarge = &hostcall.LocalResponse{Status: http.StatusRequestEntityTooLarge, Body: []byte("Payload Too Large"), GRPC: -1}
+
+// fillRequest shows a request as Envoy would: pseudo-headers first.
+func fillRequest(m *headers.Map, r *http.Request) {
+	path := r.RequestURI
+	if path == "" || path[0] != '/' {
+		path = r.URL.RequestURI()
+	}
+	scheme := r.URL.Scheme
+	if scheme == "" {
+		scheme = "http"
+		if r.TLS != nil {
+			scheme = "https"
+		}
+	}
+	m.Append(":authority", r.Host)
+	m.Append(":path", path)
+	m.Append(":method", r.Method)
+	m.Append(":scheme", scheme)
+	m.Fill(r.Header)
+	// net/http takes these out of the header.
+	if r.ContentLength > 0 && r.Header["Content-Length"] == nil {
+		m.Append("content-length", strconv.FormatInt(r.ContentLength, 10))
+	}
+	if len(r.TransferEncoding) > 0 {
+		m.Append("transfer-encoding", strings.Join(r.TransferEncoding, ", "))
+	}
+}
+
+// request returns the request for next: the client's, with the guest's changes.
+func (e *exchange) request(body *requestBody) *http.Request {
+	m := e.stream.RequestMap()
+	if m.Edits == 0 && !body.active() {
+		return e.r
+	}
+	out := new(http.Request)
+	*out = *e.r
+	if body.active() {
+		out.Body = body
+		out.ContentLength = contentLength(m)
+	}
+	if m.Edits == 0 {
+		return out
+	}
+	out.Header = make(http.Header, len(m.Pairs()))
+	m.Export(out.Header)
+	out.Header.Del("Transfer-Encoding")
+	if host, ok := m.Get(":authority"); ok {
+		out.Host = host
+	}
+	if method, ok := m.Get(":method"); ok {
+		out.Method = method
+	}
+	if path, ok := m.Get(":path"); ok && path != e.r.RequestURI {
+		if u, err := url.ParseRequestURI(path); err == nil {
+			u.Scheme, u.Host = e.r.URL.Scheme, e.r.URL.Host
+			out.URL, out.RequestURI = u, path
+		}
+	}
+	return out
+}
+
+// contentLength returns what a map says of the length of a body, -1 for nothing.
+func contentLength(m *headers.Map) int64 {
+	text, _ := m.Get("content-length")
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 {
+		return -1
+	}
+	return n
+}
+
+// local sends the guest's response. Like every response it passes the guest's
+// response callbacks.
+func (e *exchange) local(r *hostcall.LocalResponse) {
+	if isGRPC(e.r.Header.Get("Content-Type")) {
+		e.localGRPC(r)
+		return
+	}
+	h := e.w.Header()
+	for _, p := range r.Headers {
+		if p.Key != "" && p.Key[0] != ':' {
+			h.Add(p.Key, p.Value)
+		}
+	}
+	if len(r.Body) > 0 && h.Get("Content-Type") == "" {
+		h.Set("Content-Type", "text/plain")
+	}
+	h.Set("Content-Length", strconv.Itoa(len(r.Body)))
+	e.sendLocal(r.Status, r.Body)
+}
+
+// localGRPC sends the guest's response to a gRPC client: status 200, and what
+// happened in grpc-status and grpc-message (Envoy's Utility::sendLocalReply).
+func (e *exchange) localGRPC(r *hostcall.LocalResponse) {
+	h := e.w.Header()
+	for _, p := range r.Headers {
+		if p.Key != "" && p.Key[0] != ':' {
+			h.Add(p.Key, p.Value)
+		}
+	}
+	code := r.GRPC
+	if code < 0 {
+		code = grpcStatus(r.Status)
+	}
+	h.Set("Content-Type", "application/grpc")
+	h.Set("Grpc-Status", strconv.Itoa(code))
+	if len(r.Body) > 0 {
+		h.Set("Grpc-Message", grpcEscape(string(r.Body)))
+	}
+	e.sendLocal(http.StatusOK, nil)
+}
+
+func (e *exchange) sendLocal(status int, body []byte) {
+	if status < 200 || status > 599 {
+		status = http.StatusInternalServerError
+	}
+	if !e.has(vm.OnResponseHeaders) {
+		e.w.WriteHeader(status)
+		_, _ = e.w.Write(body) // the client may be gone
+		return
+	}
+	rw := newResponse(e)
+	rw.isLocal = true
+	rw.WriteHeader(status)
+	_, _ = rw.Write(body)
+	rw.finish()
+}
+
+func isGRPC(contentType string) bool {
+	rest, ok := strings.CutPrefix(contentType, "application/grpc")
+	return ok && (rest == "" || rest[0] == '+')
+}
+
+// grpcStatus maps an HTTP status as Envoy does (Grpc::Utility::httpToGrpcStatus).
+func grpcStatus(status int) int {
+	switch status {
+	case 400:
+		return 13 // INTERNAL
+	case 401:
+		return 16 // UNAUTHENTICATED
+	case 403:
+		return 7 // PERMISSION_DENIED
+	case 404:
+		return 12 // UNIMPLEMENTED
+	case 429, 502, 503, 504:
+		return 14 // UNAVAILABLE
+	}
+	return 2 // UNKNOWN
+}
+
+// grpcEscape percent-encodes a grpc-message.
+func grpcEscape(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if c >= 0x20 && c < 0x7f && c != '%' {
+			b.WriteByte(c)
+			continue
+		}
+		const digits = "0123456789ABCDEF"
+		b.WriteByte('%')
+		b.WriteByte(digits[c>>4])
+		b.WriteByte(digits[c&15])
+	}
+	return b.String()
+}
+
+// errStream is what a body returns whose stream has ended.
+var errStream = errors.New("host: the filter has ended the stream")
+
+// requestBody shows a request's body to the guest on its way to next.
+type requestBody struct {
+	e       *exchange
+	src     io.ReadCloser
+	ready   []byte // let through by the guest
+	ended   bool   // src is at its end, and the guest has seen it
+	err     error
+	pieces  chan piece // what the reader has read, once one runs
+	reading bool
+}
+
+type piece struct {
+	data []byte
+	err  error
+}
+
+func newRequestBody(e *exchange) *requestBody {
+	return &requestBody{e: e, src: e.r.Body}
+}
+
+// active reports whether the body has to pass the guest.
+func (b *requestBody) active() bool {
+	return b.ready != nil || b.reading || hasBody(b.e.r) && (b.e.has(vm.OnRequestBody) || b.e.has(vm.OnRequestTrailers))
+}
+
+const pieceSize = 32 << 10
+
+// read returns the next piece of the body as it comes from the client. A reader
+// of its own runs once somebody has had to wait for two things at a time.
+func (b *requestBody) read(ctx context.Context, wake <-chan struct{}) (p piece, woken bool) {
+	if wake == nil && !b.reading {
+		buf := make([]byte, pieceSize)
+		n, err := b.src.Read(buf)
+		return piece{buf[:n], err}, false
+	}
+	if !b.reading {
+		b.reading = true
+		b.pieces = make(chan piece)
+		go b.reader(ctx)
+	}
+	select {
+	case p = <-b.pieces:
+		return p, false
+	case <-wake:
+		return piece{}, true
+	case <-ctx.Done():
+		return piece{err: ctx.Err()}, false
+	}
+}
+
+func (b *requestBody) reader(ctx context.Context) {
+	for {
+		buf := make([]byte, pieceSize)
+		n, err := b.src.Read(buf)
+		select {
+		case b.pieces <- piece{buf[:n], err}:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// readAhead shows the body to the guest while it holds the headers.
+func (b *requestBody) readAhead(ctx context.Context) stream.Outcome {
+	s := b.e.stream
+	for {
+		p, woken := b.read(ctx, s.Wake())
+		if woken {
+			if o := s.Resumed(); o != stream.NeedBody {
+				b.ready = append(b.ready, s.Release(false)...)
+				return o
+			}
+			continue
+		}
+		o := b.show(ctx, p)
+		if o != stream.NeedBody || b.ended {
+			return o
+		}
+	}
+}
+
+// show shows a piece to the guest and keeps what it lets through.
+func (b *requestBody) show(ctx context.Context, p piece) stream.Outcome {
+	s := b.e.stream
+	if p.err != nil && p.err != io.EOF {
+		b.err = p.err
+		return stream.Dead
+	}
+	end := p.err == io.EOF
+	trailers := end && len(b.e.r.Trailer) > 0
+	if len(p.data) > 0 {
+		out, o := b.body(ctx, p.data, false)
+		b.ready = append(b.ready, out...)
+		if o != stream.Proceed && (o != stream.NeedBody || !end) {
+			return o
+		}
+	}
+	if !end {
+		return stream.Proceed
+	}
+	b.ended = true
+	if !trailers {
+		out, o := b.body(ctx, nil, true)
+		b.ready = append(b.ready, out...)
+		return o
+	}
+	s.RequestTrailerMap().Fill(b.e.r.Trailer)
+	o := stream.Proceed
+	if b.e.has(vm.OnRequestTrailers) {
+		o = s.RequestTrailers(ctx)
+	}
+	b.ready = append(b.ready, s.Release(false)...)
+	if m := s.RequestTrailerMap(); o == stream.Proceed && m.Edits > 0 && b.e.out != nil {
+		m.Export(b.e.out.Trailer)
+	}
+	return o
+}
+
+func (b *requestBody) body(ctx context.Context, data []byte, end bool) ([]byte, stream.Outcome) {
+	if !b.e.has(vm.OnRequestBody) {
+		return data, stream.Proceed
+	}
+	return b.e.stream.RequestBody(ctx, data, end)
+}
+
+// Read implements io.Reader for next.
+func (b *requestBody) Read(p []byte) (int, error) {
+	ctx := b.e.r.Context()
+	for len(b.ready) == 0 {
+		switch {
+		case b.err != nil:
+			return 0, b.err
+		case b.ended:
+			return 0, io.EOF
+		}
+		pc, woken := b.read(ctx, b.e.stream.Wake())
+		if woken {
+			o := b.e.stream.Resumed()
+			if o == stream.Proceed {
+				b.ready = append(b.ready, b.e.stream.Release(false)...)
+			}
+			b.stop(o)
+			continue
+		}
+		b.stop(b.show(ctx, pc))
+	}
+	n := copy(p, b.ready)
+	b.ready = b.ready[n:]
+	return n, nil
+}
+
+// stop ends the body when the guest has ended the stream, and notes what the
+// client gets instead of next's answer.
+func (b *requestBody) stop(o stream.Outcome) {
+	switch o {
+	case stream.Proceed, stream.NeedBody:
+		return
+	case stream.Local:
+		b.e.override.Store(b.e.stream.Local())
+	case stream.TooLarge:
+		b.e.override.Store(tooLarge)
+	}
+	if b.err == nil {
+		b.err = errStream
+	}
+}
+
+// Close implements io.Closer.
+func (b *requestBody) Close() error { return b.src.Close() }

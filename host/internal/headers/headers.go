@@ -1,0 +1,185 @@
+// Package headers is a header map as proxy-wasm guests see one in Envoy: ordered
+// pairs with names in lower case.
+//
+// Envoy keeps some names once, joining the values of repetitions, and others as
+// often as they come; a guest's single get returns the first value of the
+// latter. Which is which was found out by sending every name twice through
+// Envoy 1.40 (docs/abi.md).
+package headers
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/sallyport-auth/sallyport/internal/abi"
+)
+
+// Map is a header map. The zero Map is empty. It is not safe for concurrent use.
+type Map struct {
+	pairs []abi.Pair
+	// Edits counts changes, so that somebody who depends on the content can tell
+	// whether to look again.
+	Edits int
+}
+
+// joined are the names that Envoy keeps once.
+var joined = map[string]bool{}
+
+func init() {
+	for _, n := range strings.Fields(`accept accept-encoding access-control-request-headers
+		access-control-request-method authorization cache-control connection content-encoding content-length
+		content-type expect grpc-accept-encoding grpc-timeout host if-match if-modified-since if-none-match
+		if-range origin pragma referer upgrade user-agent via x-client-trace-id x-envoy-original-path
+		x-forwarded-client-cert x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto x-request-id`) {
+		joined[n] = true
+	}
+}
+
+// Append adds a pair at the end, joining it to an earlier one where Envoy does.
+// It is no edit: this is how a map is filled.
+func (m *Map) Append(name, value string) {
+	if joined[name] {
+		if i := m.index(name); i >= 0 {
+			if m.pairs[i].Value == "" {
+				m.pairs[i].Value = value
+			} else if value != "" {
+				m.pairs[i].Value += "," + value
+			}
+			return
+		}
+	}
+	m.pairs = append(m.pairs, abi.Pair{Key: name, Value: value})
+}
+
+func (m *Map) index(name string) int {
+	return slices.IndexFunc(m.pairs, func(p abi.Pair) bool { return p.Key == name })
+}
+
+// Pairs returns the pairs; they are the map's own.
+func (m *Map) Pairs() []abi.Pair { return m.pairs }
+
+// Size is the number of bytes of names and values, which is what Envoy answers
+// to proxy_get_header_map_size.
+func (m *Map) Size() int {
+	n := 0
+	for _, p := range m.pairs {
+		n += len(p.Key) + len(p.Value)
+	}
+	return n
+}
+
+// Get returns the value of a name: the first of several.
+func (m *Map) Get(name string) (string, bool) {
+	if i := m.index(strings.ToLower(name)); i >= 0 {
+		return m.pairs[i].Value, true
+	}
+	return "", false
+}
+
+// Joined returns all values of a name, joined by commas.
+func (m *Map) Joined(name string) (value string, ok bool) {
+	name = strings.ToLower(name)
+	for _, p := range m.pairs {
+		if p.Key != name {
+			continue
+		}
+		if ok {
+			value += "," + p.Value
+		} else {
+			value, ok = p.Value, true
+		}
+	}
+	return value, ok
+}
+
+// Add appends a pair, joining it to an earlier one where Envoy does.
+func (m *Map) Add(name, value string) {
+	m.Edits++
+	m.Append(strings.ToLower(name), value)
+}
+
+// Replace sets a name to one value: in the place of the first, or at the end.
+func (m *Map) Replace(name, value string) {
+	m.Edits++
+	name = strings.ToLower(name)
+	i := m.index(name)
+	if i < 0 {
+		m.pairs = append(m.pairs, abi.Pair{Key: name, Value: value})
+		return
+	}
+	m.pairs[i].Value = value
+	rest := slices.DeleteFunc(m.pairs[i+1:], func(p abi.Pair) bool { return p.Key == name })
+	m.pairs = m.pairs[:i+1+len(rest)]
+}
+
+// Remove drops a name with all its values. That it is not there is no error.
+func (m *Map) Remove(name string) {
+	m.Edits++
+	name = strings.ToLower(name)
+	m.pairs = slices.DeleteFunc(m.pairs, func(p abi.Pair) bool { return p.Key == name })
+}
+
+// Set replaces the whole map: the names in pairs are removed, then the pairs
+// added; names that are not in pairs go as well (proxy_set_header_map_pairs).
+func (m *Map) Set(pairs []abi.Pair) {
+	m.Edits++
+	m.pairs = m.pairs[:0]
+	for _, p := range pairs {
+		m.Append(strings.ToLower(p.Key), strings.Clone(p.Value))
+	}
+}
+
+// Fill adds the headers of net/http in the order of their names: the order in
+// which they came is lost there.
+func (m *Map) Fill(h http.Header) {
+	var buf [32]string
+	names := buf[:0]
+	for name := range h {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		lower := Lower(name)
+		for _, v := range h[name] {
+			m.Append(lower, v)
+		}
+	}
+}
+
+// Export writes the map into h, pseudo-headers left out, in the place of
+// everything that was there.
+func (m *Map) Export(h http.Header) {
+	clear(h)
+	for _, p := range m.pairs {
+		if p.Key == "" || p.Key[0] == ':' {
+			continue
+		}
+		name := http.CanonicalHeaderKey(p.Key)
+		h[name] = append(h[name], p.Value)
+	}
+}
+
+// lower maps the usual canonical names to lower case without allocation.
+var lower = map[string]string{}
+
+func init() {
+	for name := range joined {
+		lower[http.CanonicalHeaderKey(name)] = name
+	}
+	for _, name := range strings.Fields(`accept-language cookie date dnt etag forwarded link location
+		proxy-authorization range sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode
+		sec-fetch-site sec-fetch-user server set-cookie te traceparent tracestate trailer
+		upgrade-insecure-requests vary www-authenticate x-api-key x-real-ip content-language
+		transfer-encoding last-modified`) {
+		lower[http.CanonicalHeaderKey(name)] = name
+	}
+}
+
+// Lower returns a header name in lower case.
+func Lower(name string) string {
+	if l, ok := lower[name]; ok {
+		return l
+	}
+	return strings.ToLower(name)
+}

@@ -1,0 +1,118 @@
+package hostcall
+
+import (
+	"strings"
+
+	"github.com/sallyport-auth/sallyport/internal/abi"
+)
+
+// sendLocalResponse is proxy_send_local_response(status, details, size, body,
+// size, headers, size, grpc): OK always, without effect on a context that is no
+// stream. White space in details becomes underscores; a gRPC status outside
+// 0…16 is none.
+func sendLocalResponse(c call) abi.Status {
+	details, ok1 := c.string(1)
+	body, ok2 := c.vm.Read(c.u32(3), c.u32(4))
+	pairs, ok3 := c.pairs(5)
+	if !ok1 || !ok2 || !ok3 {
+		return abi.InvalidMemoryAccess
+	}
+	s := c.stream()
+	if s == nil {
+		return abi.OK
+	}
+	grpc := int(int32(c.u32(7)))
+	if grpc < 0 || grpc > 16 {
+		grpc = -1
+	}
+	s.LocalResponse(LocalResponse{
+		Status:  int(c.u32(0)),
+		Details: strings.Join(strings.Fields(details), "_"),
+		Body:    body, Headers: pairs, GRPC: grpc,
+	})
+	return abi.OK
+}
+
+// continueStream is proxy_continue_stream(type): UNIMPLEMENTED for an upstream
+// connection.
+func continueStream(c call) abi.Status {
+	s := c.stream()
+	switch abi.StreamType(c.u32(0)) {
+	case abi.StreamHTTPRequest:
+		if s != nil {
+			s.Continue(false)
+		}
+	case abi.StreamHTTPResponse:
+		if s != nil {
+			s.Continue(true)
+		}
+	case abi.StreamDownstream:
+	case abi.StreamUpstream:
+		return abi.Unimplemented
+	default:
+		return abi.BadArgument
+	}
+	return abi.OK
+}
+
+// closeStream is proxy_close_stream(type): the stream is reset.
+func closeStream(c call) abi.Status {
+	if abi.StreamType(c.u32(0)) > abi.StreamUpstream {
+		return abi.BadArgument
+	}
+	if s := c.stream(); s != nil {
+		s.Reset()
+	}
+	return abi.OK
+}
+
+// getProperty is proxy_get_property(path, size, **data, *size). The parts of the
+// path are separated by zero bytes.
+func getProperty(c call) abi.Status {
+	raw, ok := c.string(0)
+	if !ok {
+		return abi.InvalidMemoryAccess
+	}
+	path := strings.Split(strings.TrimSuffix(raw, "\x00"), "\x00")
+	var value []byte
+	status := abi.NotFound
+	if s := c.stream(); s != nil {
+		value, status = s.Property(path)
+	} else if root := c.root(); root != nil {
+		value, status = rootProperty(root.Plugin.Name, root.Plugin.RootID, root.Plugin.VMID, path)
+	}
+	if status != abi.OK {
+		return status
+	}
+	return c.vm.GiveBytes(value, c.u32(2), c.u32(3))
+}
+
+// rootProperty are the attributes that do not need a stream.
+func rootProperty(name, rootID, vmID string, path []string) ([]byte, abi.Status) {
+	if len(path) == 1 {
+		switch path[0] {
+		case "plugin_name":
+			return []byte(name), abi.OK
+		case "plugin_root_id":
+			return []byte(rootID), abi.OK
+		case "plugin_vm_id":
+			return []byte(vmID), abi.OK
+		}
+	}
+	return nil, abi.NotFound
+}
+
+// setProperty is proxy_set_property(path, size, value, size): NOT_FOUND without
+// a stream.
+func setProperty(c call) abi.Status {
+	path, ok1 := c.string(0)
+	value, ok2 := c.vm.Read(c.u32(2), c.u32(3))
+	if !ok1 || !ok2 {
+		return abi.InvalidMemoryAccess
+	}
+	s := c.stream()
+	if s == nil {
+		return abi.NotFound
+	}
+	return s.SetProperty(strings.ReplaceAll(strings.TrimSuffix(path, "\x00"), "\x00", "."), value)
+}

@@ -1,0 +1,153 @@
+// Package shared holds what the VMs of one host have in common, as the VMs of one
+// vm_id have in Envoy: key-value data, queues and metrics.
+package shared
+
+import (
+	"sync"
+
+	"github.com/sallyport-auth/sallyport/internal/abi"
+)
+
+// Bounds on what guests may store. Envoy has none; a host that embeds strangers'
+// filters needs some.
+const (
+	maxDataKeys  = 1 << 16
+	maxDataBytes = 256 << 20
+	maxQueues    = 1 << 10
+	maxQueued    = 1 << 16
+	maxMetrics   = 1 << 16
+)
+
+// Data is a key-value store with compare-and-swap. It is safe for concurrent use.
+type Data struct {
+	mu    sync.Mutex // guards what follows
+	items map[string]item
+	bytes int
+	cas   uint32
+}
+
+type item struct {
+	value string
+	cas   uint32
+}
+
+// Get returns a value and its version.
+func (d *Data) Get(key string) (value string, cas uint32, status abi.Status) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	it, ok := d.items[key]
+	if !ok {
+		return "", 0, abi.NotFound
+	}
+	return it.value, it.cas, abi.OK
+}
+
+// Set stores a value. A version that is not 0 has to be the stored one; where
+// nothing is stored, any is (proxy-wasm-cpp-host, shared_data.cc).
+func (d *Data) Set(key, value string, cas uint32) abi.Status {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	old, ok := d.items[key]
+	if ok && cas != 0 && cas != old.cas {
+		return abi.CASMismatch
+	}
+	size := d.bytes + len(value) - len(old.value)
+	if !ok {
+		size += len(key)
+		if len(d.items) >= maxDataKeys {
+			return abi.InternalFailure
+		}
+	}
+	if size > maxDataBytes {
+		return abi.InternalFailure
+	}
+	if d.items == nil {
+		d.items = map[string]item{}
+	}
+	d.cas++
+	if d.cas == 0 {
+		d.cas = 1
+	}
+	d.items[key] = item{value, d.cas}
+	d.bytes = size
+	return abi.OK
+}
+
+// Queues are queues of messages. They are safe for concurrent use.
+type Queues struct {
+	mu     sync.Mutex // guards what follows
+	byName map[[2]string]uint32
+	byID   map[uint32]*queue
+}
+
+type queue struct {
+	messages []string
+	notify   func()
+}
+
+// Register makes a queue, or takes over one: the last who registers is told of
+// messages.
+func (q *Queues) Register(vmID, name string, notify func(id uint32)) (id uint32, status abi.Status) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	id, ok := q.byName[[2]string{vmID, name}]
+	if !ok {
+		if len(q.byID) >= maxQueues {
+			return 0, abi.InternalFailure
+		}
+		if q.byName == nil {
+			q.byName, q.byID = map[[2]string]uint32{}, map[uint32]*queue{}
+		}
+		id = uint32(len(q.byID) + 1)
+		q.byName[[2]string{vmID, name}] = id
+		q.byID[id] = &queue{}
+	}
+	q.byID[id].notify = func() { notify(id) }
+	return id, abi.OK
+}
+
+// Resolve finds a queue.
+func (q *Queues) Resolve(vmID, name string) (id uint32, status abi.Status) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	id, ok := q.byName[[2]string{vmID, name}]
+	if !ok {
+		return 0, abi.NotFound
+	}
+	return id, abi.OK
+}
+
+// Enqueue appends a message and tells the owner, without the lock.
+func (q *Queues) Enqueue(id uint32, message string) abi.Status {
+	q.mu.Lock()
+	qu := q.byID[id]
+	if qu == nil {
+		q.mu.Unlock()
+		return abi.NotFound
+	}
+	if len(qu.messages) >= maxQueued {
+		q.mu.Unlock()
+		return abi.InternalFailure
+	}
+	qu.messages = append(qu.messages, message)
+	notify := qu.notify
+	q.mu.Unlock()
+	notify()
+	return abi.OK
+}
+
+// Dequeue takes the first message.
+func (q *Queues) Dequeue(id uint32) (message string, status abi.Status) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	qu := q.byID[id]
+	if qu == nil {
+		return "", abi.NotFound
+	}
+	if len(qu.messages) == 0 {
+		return "", abi.Empty
+	}
+	message = qu.messages[0]
+	qu.messages = qu.messages[1:]
+	return message, abi.OK
+}

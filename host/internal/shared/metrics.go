@@ -1,0 +1,122 @@
+package shared
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/sallyport-auth/sallyport/internal/abi"
+)
+
+// Metrics are counters, gauges and histograms that guests define. They are safe
+// for concurrent use.
+type Metrics struct {
+	mu     sync.RWMutex // guards what follows
+	byName map[metricKey]*Metric
+	byID   map[uint32]*Metric
+	next   [3]uint32
+}
+
+type metricKey struct {
+	kind abi.MetricType
+	name string
+}
+
+// Metric is one metric.
+type Metric struct {
+	Kind  abi.MetricType
+	Name  string
+	value atomic.Int64
+	count atomic.Uint64
+}
+
+// Value returns a counter's or gauge's value, and the sum of a histogram's.
+func (m *Metric) Value() int64 { return m.value.Load() }
+
+// Count returns how many values a histogram has recorded.
+func (m *Metric) Count() uint64 { return m.count.Load() }
+
+// Define returns an id for a metric; each call returns another for the same one.
+// Ids count in steps of four, the low bits telling the kind
+// (proxy-wasm-cpp-host, wasm.h, kMetricIdIncrement).
+func (s *Metrics) Define(kind abi.MetricType, name string) (id uint32, status abi.Status) {
+	if kind > abi.Histogram {
+		return 0, abi.BadArgument
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byName == nil {
+		s.byName, s.byID = map[metricKey]*Metric{}, map[uint32]*Metric{}
+	}
+	m := s.byName[metricKey{kind, name}]
+	if m == nil || len(s.byID) >= maxMetrics {
+		if len(s.byID) >= maxMetrics {
+			return 0, abi.InternalFailure
+		}
+		m = &Metric{Kind: kind, Name: name}
+		s.byName[metricKey{kind, name}] = m
+	}
+	s.next[kind] += 4
+	id = s.next[kind] | uint32(kind)
+	s.byID[id] = m
+	return id, abi.OK
+}
+
+func (s *Metrics) find(id uint32) *Metric {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.byID[id]
+}
+
+// Increment adds to a counter, by more than 0, or to a gauge, by anything.
+func (s *Metrics) Increment(id uint32, by int64) abi.Status {
+	m := s.find(id)
+	switch {
+	case m == nil:
+		return abi.NotFound
+	case m.Kind == abi.Histogram, m.Kind == abi.Counter && by <= 0:
+		return abi.BadArgument
+	}
+	m.value.Add(by)
+	return abi.OK
+}
+
+// Record sets a gauge, adds to a counter, and enters a value into a histogram.
+func (s *Metrics) Record(id uint32, value uint64) abi.Status {
+	m := s.find(id)
+	if m == nil {
+		return abi.NotFound
+	}
+	switch m.Kind {
+	case abi.Gauge:
+		m.value.Store(int64(value))
+	case abi.Counter:
+		m.value.Add(int64(value))
+	case abi.Histogram:
+		m.value.Add(int64(value))
+		m.count.Add(1)
+	}
+	return abi.OK
+}
+
+// Get returns a counter's or gauge's value.
+func (s *Metrics) Get(id uint32) (uint64, abi.Status) {
+	m := s.find(id)
+	switch {
+	case m == nil:
+		return 0, abi.NotFound
+	case m.Kind == abi.Histogram:
+		return 0, abi.BadArgument
+	}
+	return uint64(m.value.Load()), abi.OK
+}
+
+// All returns every metric, in no order.
+func (s *Metrics) All() []*Metric {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make([]*Metric, 0, len(s.byName))
+	for _, m := range s.byName {
+		out = append(out, m)
+	}
+	return out
+}

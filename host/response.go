@@ -1,0 +1,291 @@
+package host
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/sallyport-auth/sallyport/host/internal/hostcall"
+	"github.com/sallyport-auth/sallyport/host/internal/stream"
+	"github.com/sallyport-auth/sallyport/host/internal/vm"
+)
+
+// response shows next's response to the guest on its way to the client. The
+// headers wait until it is known whether a body follows.
+type response struct {
+	e         *exchange
+	header    http.Header // next's
+	status    int
+	committed bool // the guest has seen the headers
+	sent      bool // the client has
+	discard   bool // the client gets something else
+	hijacked  bool
+	isLocal   bool
+	held      bool // the guest holds the headers and wants the body
+	trailers  []string
+}
+
+func newResponse(e *exchange) *response {
+	return &response{e: e, header: e.w.Header()}
+}
+
+// Header implements http.ResponseWriter.
+func (r *response) Header() http.Header { return r.header }
+
+// WriteHeader implements http.ResponseWriter. Informational responses pass as
+// they are.
+func (r *response) WriteHeader(status int) {
+	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		if r.e.override.Load() == nil {
+			r.e.w.WriteHeader(status)
+		}
+		return
+	}
+	if r.status == 0 {
+		r.status = status
+		r.e.status.Store(int32(status))
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (r *response) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.WriteHeader(http.StatusOK)
+	}
+	if err := r.commit(false); err != nil {
+		return 0, err
+	}
+	if r.discard {
+		return len(p), nil
+	}
+	if !r.e.has(vm.OnResponseBody) {
+		return r.e.w.Write(p)
+	}
+	out, o := r.e.stream.ResponseBody(r.e.r.Context(), p, false)
+	if err := r.settle(o); err != nil {
+		return 0, err
+	}
+	return len(p), r.send(out)
+}
+
+// settle carries out what the guest decided about the response.
+func (r *response) settle(o stream.Outcome) error {
+	switch o {
+	case stream.Proceed:
+		r.held = false
+		return nil
+	case stream.NeedBody:
+		return nil
+	case stream.Local:
+		return r.replace(r.e.stream.Local())
+	case stream.TooLarge:
+		return r.replace(&hostcall.LocalResponse{Status: http.StatusInternalServerError, GRPC: -1})
+	case stream.Reset:
+		panic(http.ErrAbortHandler)
+	}
+	// The worker has ended: nobody can say what the guest would have done.
+	if r.sent {
+		panic(http.ErrAbortHandler)
+	}
+	return r.replace(&hostcall.LocalResponse{Status: http.StatusServiceUnavailable, GRPC: -1})
+}
+
+// replace sends another response in the place of next's.
+func (r *response) replace(l *hostcall.LocalResponse) error {
+	if r.sent {
+		panic(http.ErrAbortHandler) // half of it is with the client
+	}
+	r.discard, r.sent = true, true
+	clear(r.header)
+	for _, p := range l.Headers {
+		if p.Key != "" && p.Key[0] != ':' {
+			r.header.Add(p.Key, p.Value)
+		}
+	}
+	r.header.Set("Content-Length", strconv.Itoa(len(l.Body)))
+	r.e.w.WriteHeader(max(l.Status, 200))
+	_, err := r.e.w.Write(l.Body)
+	return err
+}
+
+// commit shows the headers to the guest, once.
+func (r *response) commit(end bool) error {
+	if r.committed {
+		return nil
+	}
+	r.committed = true
+	if l := r.e.override.Load(); l != nil {
+		return r.replace(l)
+	}
+	r.trailers = announced(r.header)
+	if !r.e.has(vm.OnResponseHeaders) {
+		return nil
+	}
+	r.e.stream.Sync(func() {
+		m := r.e.stream.ResponseMap()
+		m.Append(":status", strconv.Itoa(r.status))
+		m.Fill(r.header)
+	})
+	o := r.e.stream.ResponseHeaders(r.e.r.Context(), end)
+	r.held = o == stream.NeedBody
+	return r.settle(o)
+}
+
+// announced returns the trailers that next has announced.
+func announced(h http.Header) []string {
+	var names []string
+	for _, line := range h["Trailer"] {
+		for name := range strings.SplitSeq(line, ",") {
+			names = append(names, http.CanonicalHeaderKey(strings.TrimSpace(name)))
+		}
+	}
+	return names
+}
+
+// send sends headers, if need be, and a piece of the body.
+func (r *response) send(piece []byte) error {
+	if r.discard || r.held {
+		return nil
+	}
+	if !r.sent {
+		r.sent = true
+		r.e.stream.Sync(r.takeOver)
+		r.e.w.WriteHeader(r.status)
+	}
+	if len(piece) == 0 {
+		return nil
+	}
+	_, err := r.e.w.Write(piece)
+	return err
+}
+
+// takeOver takes the guest's changes to the headers into next's.
+func (r *response) takeOver() {
+	m := r.e.stream.ResponseMap()
+	if m.Edits == 0 {
+		return
+	}
+	m.Export(r.header)
+	if text, ok := m.Get(":status"); ok {
+		if n, err := strconv.Atoi(text); err == nil && n >= 200 && n <= 999 {
+			r.status = n
+		}
+	}
+}
+
+// Flush implements http.Flusher.
+func (r *response) Flush() { _ = r.FlushError() }
+
+// FlushError is Flush for http.ResponseController.
+func (r *response) FlushError() error {
+	if r.status == 0 {
+		r.WriteHeader(http.StatusOK)
+	}
+	if err := r.commit(false); err != nil {
+		return err
+	}
+	if err := r.send(nil); err != nil || r.discard || r.held {
+		return err
+	}
+	return http.NewResponseController(r.e.w).Flush()
+}
+
+// Unwrap lets http.ResponseController reach deadlines and full duplex.
+func (r *response) Unwrap() http.ResponseWriter { return r.e.w }
+
+// Hijack implements http.Hijacker: next takes over the connection, which the
+// guest sees as a response 101 without the headers that next will write.
+func (r *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	r.status = http.StatusSwitchingProtocols
+	r.e.status.Store(int32(r.status))
+	if err := r.commit(false); err != nil {
+		return nil, nil, err
+	}
+	if r.discard {
+		return nil, nil, errStream
+	}
+	conn, rw, err := http.NewResponseController(r.e.w).Hijack()
+	r.hijacked = err == nil
+	return conn, rw, err
+}
+
+// ReadFrom keeps io.Copy from going around the guest, and lets it use the
+// connection's own when there is nothing to see.
+func (r *response) ReadFrom(src io.Reader) (int64, error) {
+	return io.Copy(struct{ io.Writer }{r}, src)
+}
+
+// finish ends the response when next has returned.
+func (r *response) finish() {
+	if r.hijacked {
+		return
+	}
+	if r.status == 0 {
+		r.WriteHeader(http.StatusOK)
+	}
+	trailers := r.takeTrailers()
+	hasBody := r.committed
+	if r.commit(!hasBody && len(trailers) == 0) != nil || r.discard {
+		return
+	}
+	ctx := r.e.r.Context()
+	if r.e.has(vm.OnResponseBody) && hasBody && len(trailers) == 0 {
+		out, o := r.e.stream.ResponseBody(ctx, nil, true)
+		if r.settle(o) != nil || r.send(out) != nil || r.discard {
+			return
+		}
+	}
+	if len(trailers) > 0 && r.e.has(vm.OnResponseTrailers) {
+		m := r.e.stream.ResponseTrailerMap()
+		m.Fill(trailers)
+		o := r.e.stream.ResponseTrailers(ctx)
+		if r.settle(o) != nil || r.discard {
+			return
+		}
+		if m.Edits > 0 {
+			m.Export(trailers)
+		}
+	}
+	if r.send(r.e.stream.Release(true)) != nil {
+		return
+	}
+	for name, values := range trailers {
+		r.header[name] = values
+	}
+	for name, values := range addedTrailers(r) {
+		r.header[http.TrailerPrefix+name] = values
+	}
+}
+
+// takeTrailers takes the trailers out of the header, where next has left them.
+func (r *response) takeTrailers() http.Header {
+	out := http.Header{}
+	for _, name := range r.trailers {
+		if v, ok := r.header[name]; ok {
+			out[name] = v
+			delete(r.header, name)
+		}
+	}
+	for name, v := range r.header {
+		if strings.HasPrefix(name, http.TrailerPrefix) {
+			out[name] = v
+			delete(r.header, name)
+		}
+	}
+	return out
+}
+
+// addedTrailers returns trailers that a guest has added at the end of a body that
+// had none.
+func addedTrailers(r *response) http.Header {
+	m := r.e.stream.ResponseTrailerMap()
+	if m.Edits == 0 || r.e.has(vm.OnResponseTrailers) && len(r.trailers) > 0 {
+		return nil
+	}
+	out := http.Header{}
+	m.Export(out)
+	return out
+}
