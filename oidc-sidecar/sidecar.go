@@ -49,9 +49,10 @@ type Sidecar struct {
 	registry  *prometheus.Registry
 	reloads   *prometheus.CounterVec
 
-	mu   sync.Mutex // guards file, and that reloads do not overtake each other
+	mu   sync.Mutex // guards file; reloads do not overtake each other
 	file *declarative.File
-	seen fileState
+
+	seen fileState // the file that was opened
 }
 
 // Problems is an error that a declarative file was refused for.
@@ -188,7 +189,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 			}
 		})
 	}
-	work.Go(func() { s.watch(ctx) })
+	work.Go(func() { watch(ctx, s.config.File, s.seen, func() { _ = s.Reload() }) }) // it reports itself
 	s.logger.Info("the sidecar answers filters", "socket", s.config.Socket)
 	<-ctx.Done()
 	drain, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)

@@ -49,36 +49,46 @@ func readFile(path string) (fileState, []byte, error) {
 	return state, data, err
 }
 
-// watch reloads the file when it has changed and then stayed the same for one
-// interval, so that a file which is being written is not read half.
-func (s *Sidecar) watch(ctx context.Context) {
+// watch calls changed when the file has changed since seen and then stayed the
+// same for one interval, so that a file which is being written is not read half.
+func watch(ctx context.Context, path string, seen fileState, changed func()) {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
-	pending := s.seen
+	pending := seen
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		now, err := readState(s.config.File)
+		now, err := readState(path)
 		switch {
-		case err != nil || now == s.seen:
-			pending = s.seen // a file that is being replaced is gone for a moment
+		case err != nil || now == seen:
+			pending = seen // a file that is being replaced is gone for a moment
 		case now != pending:
 			pending = now
 		default:
-			s.Reload()
+			seen = now
+			changed()
 		}
 	}
+}
+
+// Watch calls changed whenever a file has changed, until ctx ends. It is for
+// whoever reads a file beside a sidecar that runs elsewhere.
+func Watch(ctx context.Context, path string, changed func()) {
+	seen, err := readState(path)
+	if err != nil {
+		seen = fileState{}
+	}
+	watch(ctx, path, seen, changed)
 }
 
 // Reload reads the file now. A file with an error changes nothing and is
 // reported; so is one that cannot be read.
 func (s *Sidecar) Reload() error {
 	s.mu.Lock()
-	state, data, err := readFile(s.config.File)
-	s.seen = state
+	_, data, err := readFile(s.config.File)
 	if err == nil {
 		err = s.use(data)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sallyport-auth/sallyport/internal/declarative"
 	"github.com/sallyport-auth/sallyport/internal/redact"
 	sidecar "github.com/sallyport-auth/sallyport/oidc-sidecar"
 )
@@ -71,16 +72,21 @@ func (s *sidecarFlags) register(cmd *cobra.Command) {
 
 // openSidecar opens a sidecar; a file that cannot be loaded is a usage error.
 func openSidecar(c common, s sidecarFlags, socket string, logger *slog.Logger) (*sidecar.Sidecar, error) {
-	sc, err := sidecar.Open(sidecar.Config{
-		File: c.file, IgnoreUnsupported: c.ignoreUnsupported, StateDir: c.stateDir,
-		Socket: socket, SocketGroup: s.socketGroup,
-		AdminListen: s.adminListen, AdminToken: redact.New(s.adminToken),
-		Logger: logger,
-	})
+	sc, err := sidecar.Open(s.config(c, socket, logger, nil))
 	if os.IsNotExist(err) {
 		err = usageError{err}
 	}
 	return sc, err
+}
+
+// config returns the configuration of a sidecar.
+func (s *sidecarFlags) config(c common, socket string, logger *slog.Logger, onReload func(*declarative.File)) sidecar.Config {
+	return sidecar.Config{
+		File: c.file, IgnoreUnsupported: c.ignoreUnsupported, StateDir: c.stateDir,
+		Socket: socket, SocketGroup: s.socketGroup,
+		AdminListen: s.adminListen, AdminToken: redact.New(s.adminToken),
+		Logger: logger, OnReload: onReload,
+	}
 }
 
 // unixPath reads an address unix:PATH.

@@ -1,9 +1,284 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport-auth/sallyport/host"
+	"github.com/sallyport-auth/sallyport/host/gateway"
+	"github.com/sallyport-auth/sallyport/internal/declarative"
+	sidecar "github.com/sallyport-auth/sallyport/oidc-sidecar"
+)
+
+// serveOptions are the flags of serve.
+type serveOptions struct {
+	common
+	sidecarFlags
+	listen  []string
+	socket  string
+	filter  string
+	status  string
+	workers int
+}
 
 func serveCommand() *cobra.Command {
-	return &cobra.Command{Use: "serve", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error { return nil }}
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve -c FILE",
+		Short: "Run the gateway, with the sidecar unless one is given",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.needFile(); err != nil {
+				return err
+			}
+			logger, err := o.logger()
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), o, logger, func(addrs []net.Addr) {
+				for _, a := range addrs {
+					logger.Info("the gateway takes requests", "address", a.String())
+				}
+			})
+		},
+	}
+	o.common.register(cmd)
+	o.sidecarFlags.register(cmd)
+	f := cmd.Flags()
+	f.StringSliceVar(&o.listen, "listen", nil, "address to take traffic on, plain HTTP (default: the file's listeners, else "+defaultListen+")")
+	f.StringVar(&o.socket, "sidecar", "", "socket of a sidecar that runs elsewhere, unix:PATH (default: run one)")
+	f.StringVar(&o.filter, "filter", "", "the filter's module (default: the one that is built in)")
+	f.StringVar(&o.status, "status-listen", "", "address of /healthz, /readyz and /metrics; empty for none")
+	f.IntVar(&o.workers, "workers", 0, "instances of the filter (default GOMAXPROCS)")
+	return cmd
+}
+
+// server is a gateway with what belongs to it.
+type server struct {
+	logger  *slog.Logger
+	filter  *host.Filter
+	gateway *gateway.Gateway
+	workers int
+
+	mu      sync.Mutex     // guards what follows
+	sources map[int]string // the file behind each worker's bundle
+	changed chan struct{}  // closed when sources change
+	ready   error
+	inForce string
+	publish context.CancelFunc // ends the wait of an older file
+}
+
+// errStarting is why a gateway is not ready at first.
+var errStarting = errors.New("the workers do not have the configuration yet")
+
+// serve runs a gateway until ctx ends.
+func serve(ctx context.Context, o serveOptions, logger *slog.Logger, listening func([]net.Addr)) error {
+	f, _, err := readDeclarative(o.file, o.ignoreUnsupported)
+	if err != nil {
+		return err
+	}
+	wasm, err := module(o.filter)
+	if err != nil {
+		return err
+	}
+	s := &server{logger: logger, sources: map[int]string{}, changed: make(chan struct{}), ready: errStarting}
+	stateDir := sidecar.StateDirOf(o.stateDir, f)
+	var services []service
+	gatherers := prometheus.Gatherers{}
+	socket, err := unixPath("sidecar", o.socket)
+	if err != nil {
+		return err
+	}
+	if socket == "" {
+		sc, err := sidecar.Open(o.sidecarConfig(logger, func(f *declarative.File) { s.take(ctx, f) }))
+		if err != nil {
+			return err
+		}
+		socket, stateDir, f = sc.Socket(), sc.StateDir(), sc.File()
+		services = append(services, sc.Run)
+		gatherers = append(gatherers, sc.Registry())
+	} else {
+		services = append(services, func(ctx context.Context) error {
+			sidecar.Watch(ctx, o.file, func() { s.reread(ctx, o) })
+			return nil
+		})
+	}
+	s.filter, err = host.New(ctx, wasm, host.Config{
+		Name: "sallyport", RootID: "sallyport", VMID: "sallyport",
+		Workers:      o.workers,
+		PluginConfig: []byte(`{"cluster":"sallyport_sidecar"}`),
+		Clusters:     map[string]string{"sallyport_sidecar": "unix:" + socket},
+		Deadline:     deadline(o.filter),
+		CacheDir:     filepath.Join(stateDir, "cache"),
+		Logger:       logger.With("component", "filter"),
+		Properties:   gateway.Property,
+		ReadySignal:  readySignal,
+		Foreign:      map[string]host.ForeignFunc{readySignal: s.bundleTaken},
+	})
+	if err != nil {
+		return err
+	}
+	defer s.filter.Close(context.WithoutCancel(ctx))
+	s.workers = s.filter.Workers()
+	s.gateway = gateway.New(gateway.Config{
+		Listeners: gatewayListeners(o.listen, f), TrustedIPs: f.Settings.TrustedIPs,
+		Filter: s.filter.Handler, Logger: logger.With("component", "gateway"),
+	})
+	s.take(ctx, f)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(filterCollector{s.filter})
+	gatherers = append(gatherers, registry)
+	services = append(services,
+		func(ctx context.Context) error { return s.gateway.Run(ctx, listening) },
+		statusServer(o.status, logger, s.readiness, gatherers))
+	return together(ctx, services...)
+}
+
+func (o serveOptions) sidecarConfig(logger *slog.Logger, onReload func(*declarative.File)) sidecar.Config {
+	return o.sidecarFlags.config(o.common, "", logger.With("component", "sidecar"), onReload)
+}
+
+// deadline is on for every module but the embedded one.
+func deadline(filter string) time.Duration {
+	if filter == "" {
+		return -1
+	}
+	return 0
+}
+
+// readySignal is the foreign function by which a filter says which file its
+// bundle was made from (plugin.ReadyFunction).
+const readySignal = "sallyport_bundle"
+
+// bundleTaken notes that a worker has taken over a bundle.
+func (s *server) bundleTaken(call host.ForeignCall) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sources[call.Worker] = string(call.Argument)
+	close(s.changed)
+	s.changed = make(chan struct{})
+	return nil, nil
+}
+
+// take publishes a file's routes once every worker holds the bundle that was made
+// from it: a route must not be there before its chain is. A newer file ends the
+// wait of an older one.
+func (s *server) take(ctx context.Context, f *declarative.File) {
+	state, err := gatewayState(f)
+	if err != nil {
+		s.logger.Error("the routes cannot be put in force", "error", err)
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	s.mu.Lock()
+	if s.publish != nil {
+		s.publish()
+	}
+	s.publish = cancel
+	s.mu.Unlock()
+	go s.await(ctx, f.Source, state)
+}
+
+// slowWorkers is how long workers may take before it is said that they do.
+const slowWorkers = 10 * time.Second
+
+func (s *server) await(ctx context.Context, source string, state gateway.State) {
+	slow := time.NewTimer(slowWorkers)
+	defer slow.Stop()
+	for {
+		s.mu.Lock()
+		have, changed := 0, s.changed
+		for _, src := range s.sources {
+			if src == source {
+				have++
+			}
+		}
+		if have == s.workers && ctx.Err() == nil {
+			s.gateway.Update(state)
+			s.ready, s.inForce = nil, source
+			s.mu.Unlock()
+			s.logger.Info("the routes are in force", "routes", len(state.Table.Entries), "source", source[:12])
+			return
+		}
+		s.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		case <-slow.C:
+			s.logger.Warn("the workers do not get the bundle of this file: does the sidecar read another one?",
+				"source", source[:12], "workers", s.workers, "have", have)
+		}
+	}
+}
+
+// reread takes over a file that a sidecar elsewhere reads too.
+func (s *server) reread(ctx context.Context, o serveOptions) {
+	f, problems, err := readDeclarative(o.file, o.ignoreUnsupported)
+	if err != nil {
+		s.logger.Error("the declarative file is refused, the old routes stay", "problems", len(problems.Errors()))
+		return
+	}
+	s.take(ctx, f)
+}
+
+func (s *server) readiness() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ready
+}
+
+// filterCollector hands the filter's metrics to Prometheus.
+type filterCollector struct{ filter *host.Filter }
+
+// Describe implements prometheus.Collector: the filter's metrics are not known
+// beforehand.
+func (filterCollector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c filterCollector) Collect(ch chan<- prometheus.Metric) {
+	for _, m := range c.filter.Metrics() {
+		name, labels, values := metricName(m.Name)
+		desc := prometheus.NewDesc(name, "A metric of the filter.", labels, nil)
+		kind := prometheus.GaugeValue
+		if m.Kind == "counter" {
+			kind = prometheus.CounterValue
+		}
+		if metric, err := prometheus.NewConstMetric(desc, kind, float64(m.Value), values...); err == nil {
+			ch <- metric
+		}
+	}
+	ch <- prometheus.MustNewConstMetric(memoryDesc, prometheus.GaugeValue, float64(c.filter.MemoryBytes()))
+}
+
+var memoryDesc = prometheus.NewDesc("sallyport_filter_memory_bytes", "Linear memory of all workers of the filter.", nil, nil)
+
+// requestsPrefix is followed by a reason code (plugin.MetricPrefix).
+const requestsPrefix = "sallyport.requests."
+
+// metricName turns a guest's name into Prometheus's: the filter's counters of
+// requests are one metric with the reason as its label, as they are in Envoy with
+// the tags of the generated file.
+func metricName(name string) (metric string, labels, values []string) {
+	if reason, ok := strings.CutPrefix(name, requestsPrefix); ok {
+		return "sallyport_filter_requests_total", []string{"reason"}, []string{reason}
+	}
+	clean := func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
+			return r
+		}
+		return '_'
+	}
+	return strings.Map(clean, name), nil, nil
 }
 func demoCommand() *cobra.Command {
 	return &cobra.Command{Use: "demo", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error { return nil }}
