@@ -48,6 +48,7 @@ type Sidecar struct {
 	publisher *publish.Publisher
 	registry  *prometheus.Registry
 	reloads   *prometheus.CounterVec
+	handler   http.Handler
 
 	mu   sync.Mutex // guards file; reloads do not overtake each other
 	file *declarative.File
@@ -87,6 +88,7 @@ func Open(config Config) (*Sidecar, error) {
 		return provider.NewClient(c.Verify, c.Timeout)
 	})
 	s.metrics()
+	s.handler = server.New(s.publisher, s.registry)
 	if err := s.use(data); err != nil {
 		s.publisher.Close()
 		return nil, errors.Join(err, dir.Close())
@@ -154,6 +156,9 @@ func (s *Sidecar) StateDir() string { return s.state.Path() }
 // Registry returns the sidecar's metrics.
 func (s *Sidecar) Registry() *prometheus.Registry { return s.registry }
 
+// Handler answers filters, as the socket does.
+func (s *Sidecar) Handler() http.Handler { return s.handler }
+
 // Ready returns nil when a filter that asks now gets a bundle.
 func (s *Sidecar) Ready() error {
 	if _, ok := s.publisher.Offer(); !ok {
@@ -164,12 +169,12 @@ func (s *Sidecar) Ready() error {
 
 // Run serves until ctx ends, then answers what is under way and returns.
 func (s *Sidecar) Run(ctx context.Context) error {
-	defer s.close()
+	defer s.Close()
 	socket, err := listenUnix(s.config.Socket, s.config.SocketGroup)
 	if err != nil {
 		return err
 	}
-	servers := []*http.Server{newServer(server.New(s.publisher, s.registry), s.logger)}
+	servers := []*http.Server{newServer(s.handler, s.logger)}
 	listeners := []net.Listener{socket}
 	if s.config.AdminListen != "" {
 		l, handler, err := s.admin()
@@ -204,7 +209,8 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	return nil
 }
 
-func (s *Sidecar) close() {
+// Close releases what Open has taken, for a sidecar that is not Run.
+func (s *Sidecar) Close() {
 	s.publisher.Close()
 	_ = s.state.Close()
 }

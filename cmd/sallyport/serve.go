@@ -115,8 +115,8 @@ func serve(ctx context.Context, o serveOptions, logger *slog.Logger, listening f
 	s.filter, err = host.New(ctx, wasm, host.Config{
 		Name: "sallyport", RootID: "sallyport", VMID: "sallyport",
 		Workers:      o.workers,
-		PluginConfig: []byte(`{"cluster":"sallyport_sidecar"}`),
-		Clusters:     map[string]string{"sallyport_sidecar": "unix:" + socket},
+		PluginConfig: []byte(f.Settings.FilterConfig(sidecarCluster)),
+		Clusters:     map[string]string{sidecarCluster: "unix:" + socket},
 		Deadline:     deadline(o.filter),
 		CacheDir:     filepath.Join(stateDir, "cache"),
 		Logger:       logger.With("component", "filter"),
@@ -154,6 +154,9 @@ func deadline(filter string) time.Duration {
 	}
 	return 0
 }
+
+// sidecarCluster is the name under which the filter finds the sidecar.
+const sidecarCluster = "sidecar"
 
 // readySignal is the foreign function by which a filter says which file its
 // bundle was made from (plugin.ReadyFunction).

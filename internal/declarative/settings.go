@@ -1,9 +1,13 @@
 package declarative
 
 import (
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
+
+	"github.com/sallyport-auth/sallyport/internal/jsonx"
 )
 
 // Settings is the block _sallyport: what Kong keeps in kong.conf. Flags override
@@ -16,6 +20,34 @@ type Settings struct {
 	// InstallationSecret is what generated credentials are derived from; "" means
 	// that it is generated into the state directory.
 	InstallationSecret string
+	// Filter are knobs of the filter, by the names of its configuration
+	// (docs/configuration.md); absent ones have the filter's defaults.
+	Filter map[string]int64
+}
+
+// filterKnobs are the ranges of the filter's numbers (filter/internal/plugin,
+// config.go).
+var filterKnobs = map[string][2]int64{
+	"poll_ms":            {100, 1000},
+	"ask_timeout_ms":     {1, 60_000},
+	"keys_timeout_ms":    {1, 60_000},
+	"credential_grace_s": {1, 24 * 3600},
+	"key_grace_s":        {1, 30 * 24 * 3600},
+	"cache_bytes":        {64 << 10, 256 << 20},
+	"log_lines":          {1, 100_000},
+}
+
+// FilterConfig returns the filter's configuration: JSON, with the cluster that the
+// sidecar is found under.
+func (s *Settings) FilterConfig(cluster string) string {
+	w := &jsonx.Writer{}
+	w.Open('{')
+	w.StringMember("cluster", cluster)
+	for _, name := range slices.Sorted(maps.Keys(s.Filter)) {
+		w.IntMember(name, s.Filter[name])
+	}
+	w.Close('}')
+	return string(w.Buf)
 }
 
 // Listener is an address that clients connect to.
@@ -58,6 +90,7 @@ func (p *parser) settings(v at) {
 			s.TrustedIPs = append(s.TrustedIPs, prefix)
 		}),
 		"state_dir": p.text(&s.StateDir, notEmpty),
+		"filter":    p.filterKnobs,
 		"installation_secret": p.text(&s.InstallationSecret, func(s string) string {
 			if len(s) < minInstallationSecret {
 				return "is shorter than " + strconv.Itoa(minInstallationSecret) + " bytes"
@@ -65,6 +98,21 @@ func (p *parser) settings(v at) {
 			return ""
 		}),
 	})
+}
+
+// filterKnobs reads the block filter.
+func (p *parser) filterKnobs(v at) {
+	knobs := map[string]int64{}
+	known := fields{}
+	for name, r := range filterKnobs {
+		known[name] = func(v at) {
+			var n int64
+			p.int(&n, r[0], r[1])(v)
+			knobs[name] = n
+		}
+	}
+	p.record(v, known)
+	p.file.Settings.Filter = knobs
 }
 
 func parsePrefix(s string) (netip.Prefix, error) {

@@ -24,9 +24,6 @@ type Options struct {
 	Module    string // the filter's file
 	ModuleSum string // SHA-256 of the module, in hex
 	CAFile    string // authorities that upstreams are verified against ("/etc/ssl/certs/ca-certificates.crt")
-	// FilterConfig is the filter's configuration without the cluster, as JSON
-	// members ("" for the defaults).
-	FilterConfig string
 }
 
 // sidecarCluster is how the filter finds the sidecar.
@@ -197,7 +194,7 @@ func connectionManager(f *declarative.File, o Options, port string, trusted bool
 		"common_http_protocol_options", obj{"idle_timeout", "300s", "headers_with_underscores_action", "ALLOW"},
 		"upgrade_configs", list{obj{"upgrade_type", "websocket"}},
 		"route_config", routes(f, port, trusted),
-		"http_filters", list{wasmFilter(o), obj{"name", "envoy.filters.http.router",
+		"http_filters", list{wasmFilter(f, o), obj{"name", "envoy.filters.http.router",
 			"typed_config", typed("envoy.extensions.filters.http.router.v3.Router", "suppress_envoy_headers", true)}},
 	}
 	if trusted {
@@ -209,12 +206,8 @@ func connectionManager(f *declarative.File, o Options, port string, trusted bool
 
 // wasmFilter loads the module. Its vm_id is its own: a VM that is shared with
 // another plugin would share memory with it.
-func wasmFilter(o Options) obj {
-	config := `{"cluster":"` + sidecarCluster + `"`
-	if o.FilterConfig != "" {
-		config += "," + o.FilterConfig
-	}
-	config += "}"
+func wasmFilter(f *declarative.File, o Options) obj {
+	config := f.Settings.FilterConfig(sidecarCluster)
 	sum := sha256.Sum256([]byte(o.ModuleSum + config))
 	return obj{"name", FilterName, "typed_config", typed("envoy.extensions.filters.http.wasm.v3.Wasm", "config", obj{
 		"name", FilterName,

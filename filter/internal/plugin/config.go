@@ -19,12 +19,13 @@ type Config struct {
 	CredentialGrace int64 // seconds without the sidecar that credentials are used (60)
 	KeyGrace        int64 // seconds without the sidecar that public keys are used (86400)
 	CacheBytes      int   // for verdicts and credentials of this VM (8 MiB)
+	LogLines        int   // log lines between two ticks; more are counted only (100)
 }
 
 var errConfig = errors.New("plugin: the configuration is not a JSON object with known members in their ranges")
 
 func parseConfig(src string) (Config, error) {
-	c := Config{Cluster: "sallyport_sidecar", PollMS: 500, AskTimeoutMS: 1000, KeysTimeoutMS: 5000}
+	c := Config{Cluster: "sallyport_sidecar", PollMS: 500, AskTimeoutMS: 1000, KeysTimeoutMS: 5000, LogLines: 100}
 	if src == "" {
 		return c, nil
 	}
@@ -57,6 +58,8 @@ func parseConfig(src string) (Config, error) {
 			c.KeyGrace, ok = n, between(1, 30*24*3600)
 		case "cache_bytes":
 			c.CacheBytes, ok = int(n), between(64<<10, 256<<20)
+		case "log_lines":
+			c.LogLines, ok = int(n), between(1, 100_000)
 		}
 		if !ok {
 			return c, errConfig

@@ -7,18 +7,16 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/abi"
 )
 
-// maxLines bounds the log lines between two ticks: refused requests cost the
-// sender nothing and must not fill our disk.
-const maxLines = 100
-
-// logger writes through the proxy's log.
+// logger writes through the proxy's log, with a bound on the lines between two
+// ticks: refused requests cost the sender nothing and must not fill our disk.
 type logger struct {
+	limit             int
 	lines, suppressed int
 	buf               []byte
 }
 
 func (l *logger) write(level abi.LogLevel, text string) {
-	if l.lines++; l.lines > maxLines {
+	if l.lines++; l.limit > 0 && l.lines > l.limit {
 		l.suppressed++
 		return
 	}

@@ -56,7 +56,7 @@ func (v *vm) onConfigure(size uint32) (ok bool) {
 		v.logs.write(abi.Critical, "sallyport: the proxy grants no ticks: "+status.String())
 		return false
 	}
-	v.source, v.config = src, config
+	v.source, v.config, v.logs.limit = src, config, config.LogLines
 	v.engine = policy.New(&signatures{}, policy.Config{
 		CredentialGrace: config.CredentialGrace, KeyGrace: config.KeyGrace, CacheBytes: config.CacheBytes,
 	})

@@ -34,7 +34,7 @@ func (r *run) chain() Step {
 			case question != nil:
 				return r.ask(question)
 			case code == reason.Allowed:
-				r.who.authenticated, r.who.anonymous = true, false
+				r.authenticated()
 			case code.Ours() || common.Anonymous == nil:
 				return r.deny(code, p)
 			default:
@@ -45,6 +45,21 @@ func (r *run) chain() Step {
 		r.try = attempt{}
 	}
 	return r.allow()
+}
+
+// authenticated takes over who the plugin has found the caller to be. Nothing of
+// an anonymous consumer stays; of an earlier plugin what this one says nothing of.
+func (r *run) authenticated() {
+	if r.who.anonymous {
+		r.who = caller{}
+	}
+	r.who.authenticated = true
+	if r.try.consumer != nil {
+		r.who.consumer = r.try.consumer
+	}
+	if r.try.identifier != "" {
+		r.who.credential = r.try.identifier
+	}
 }
 
 // run lets one plugin judge: a code, or a question that has to be answered first.

@@ -114,6 +114,9 @@ func (r *run) choose(req Request) reason.Code {
 	default:
 		return reason.HostFailure
 	}
+	if !r.facts.wellFormed() {
+		return reason.RequestMalformed
+	}
 	if req.Route == "" {
 		return reason.RouteUnnamed
 	}

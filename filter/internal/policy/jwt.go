@@ -49,7 +49,7 @@ func (r *run) jwt(p *bundle.Plugin) (reason.Code, *Question) {
 	if cred.Consumer == nil {
 		return reason.ConsumerUnknown, nil
 	}
-	r.who.consumer, r.who.credential = cred.Consumer, cred.Key
+	r.try.consumer, r.try.identifier = cred.Consumer, cred.Key
 	return reason.Allowed, nil
 }
 

@@ -55,7 +55,7 @@ func (r *run) oidc(p *bundle.Plugin) (reason.Code, *Question) {
 			return code, nil
 		}
 	}
-	r.who.credential, _ = root.Get("sub").Text()
+	r.try.identifier, _ = root.Get("sub").Text()
 	return reason.Allowed, nil
 }
 

@@ -68,6 +68,51 @@ func readFacts(headers []abi.Pair) facts {
 	return f
 }
 
+// wellFormed reports whether the target of the request can be read in one way
+// only. The proxy has normalised the path; what is left here is what some proxies
+// leave and some upstreams read otherwise: no host or several, dot segments with
+// a parameter (/..;x/), a % that begins no escape.
+func (f *facts) wellFormed() bool {
+	if f.authority == "" || f.path == "" || f.path[0] != '/' {
+		return false
+	}
+	for i := range len(f.authority) {
+		if c := f.authority[i]; c <= 0x20 || c >= 0x7f || strings.IndexByte(`,@/\?#"<>`, c) >= 0 {
+			return false
+		}
+	}
+	for i := 0; i < len(f.path) && f.path[i] != '?'; i++ {
+		switch c := f.path[i]; {
+		case c <= 0x20, c >= 0x7f, c == '\\', c == '#':
+			return false
+		case c == '%' && (i+2 >= len(f.path) || hexValue(f.path[i+1]) > 15 || hexValue(f.path[i+2]) > 15):
+			return false
+		case c == '/' && dotSegment(f.path[i+1:]):
+			return false
+		}
+	}
+	return true
+}
+
+// dotSegment reports whether s begins with a segment that some reader takes for
+// . or .. , whether or not a parameter follows, plain or escaped.
+func dotSegment(s string) bool {
+	if s == "" || s[0] != '.' {
+		return false
+	}
+	s = strings.TrimPrefix(s[1:], ".")
+	if s == "" {
+		return true
+	}
+	switch s[0] {
+	case '/', '?', ';':
+		return true
+	case '%':
+		return len(s) > 2 && s[1] == '3' && (s[2] == 'b' || s[2] == 'B')
+	}
+	return false
+}
+
 // isGRPC reports whether a content type is gRPC's, as Envoy tells it
 // (Grpc::Common::isGrpcRequestHeaders).
 func isGRPC(contentType string) bool {

@@ -19,6 +19,8 @@ type attempt struct {
 	failed     reason.Code
 	claims     claimErrors // jwt: what the body says
 	note       string      // for the log
+	consumer   *bundle.Consumer
+	identifier string // of the credential, for X-Credential-Identifier
 }
 
 // token finds and parses the request's one token.
@@ -71,13 +73,17 @@ func (r *run) find(c *bundle.Common) (string, reason.Code) {
 			if len(h.Key) != len(name) || h.Key != name {
 				continue
 			}
-			copies++
-			if t := bearer(h.Value); t != "" {
-				found(t)
-				bearers++
+			// A proxy may have joined two headers by a comma, which stands in no token.
+			for value := h.Value; value != ""; copies++ {
+				var one string
+				one, value, _ = strings.Cut(value, ",")
+				if t := bearer(one); t != "" {
+					found(t)
+					bearers++
+				}
 			}
 		}
-		if bearers > 0 && copies > 1 {
+		if bearers > 0 && copies > bearers {
 			n++ // a bearer token beside another value of the same header
 		}
 	}
