@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"log/slog"
 	"net"
@@ -23,11 +25,12 @@ import (
 type serveOptions struct {
 	common
 	sidecarFlags
-	listen  []string
-	socket  string
-	filter  string
-	status  string
-	workers int
+	listen   []string
+	socket   string
+	filter   string
+	status   string
+	cacheDir string
+	workers  int
 }
 
 func serveCommand() *cobra.Command {
@@ -58,6 +61,7 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.socket, "sidecar", "", "socket of a sidecar that runs elsewhere, unix:PATH (default: run one)")
 	f.StringVar(&o.filter, "filter", "", "the filter's module (default: the one that is built in)")
 	f.StringVar(&o.status, "status-listen", "", "address of /healthz, /readyz and /metrics; empty for none")
+	f.StringVar(&o.cacheDir, "cache-dir", "", "where compiled code is kept (default: cache in the state directory)")
 	f.IntVar(&o.workers, "workers", 0, "instances of the filter (default GOMAXPROCS)")
 	return cmd
 }
@@ -118,7 +122,7 @@ func serve(ctx context.Context, o serveOptions, logger *slog.Logger, listening f
 		PluginConfig: []byte(f.Settings.FilterConfig(sidecarCluster)),
 		Clusters:     map[string]string{sidecarCluster: "unix:" + socket},
 		Deadline:     deadline(o.filter),
-		CacheDir:     filepath.Join(stateDir, "cache"),
+		CacheDir:     cacheDir(o.cacheDir, stateDir),
 		Logger:       logger.With("component", "filter"),
 		Properties:   gateway.Property,
 		ReadySignal:  readySignal,
@@ -135,7 +139,7 @@ func serve(ctx context.Context, o serveOptions, logger *slog.Logger, listening f
 	})
 	s.take(ctx, f)
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(filterCollector{s.filter})
+	registry.MustRegister(filterCollector{s.filter}, moduleInfo(wasm))
 	gatherers = append(gatherers, registry)
 	services = append(services,
 		func(ctx context.Context) error { return s.gateway.Run(ctx, listening) },
@@ -145,6 +149,14 @@ func serve(ctx context.Context, o serveOptions, logger *slog.Logger, listening f
 
 func (o serveOptions) sidecarConfig(logger *slog.Logger, onReload func(*declarative.File)) sidecar.Config {
 	return o.sidecarFlags.config(o.common, "", logger.With("component", "sidecar"), onReload)
+}
+
+// cacheDir is where compiled code is kept, so that only the first start compiles.
+func cacheDir(flag, stateDir string) string {
+	if flag != "" {
+		return flag
+	}
+	return filepath.Join(stateDir, "cache")
 }
 
 // deadline is on for every module but the embedded one.
@@ -238,6 +250,17 @@ func (s *server) readiness() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.ready
+}
+
+// moduleInfo is a metric that says which module runs.
+func moduleInfo(wasm []byte) prometheus.Collector {
+	sum := sha256.Sum256(wasm)
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "sallyport_filter_info", Help: "The filter's module, by its SHA-256.",
+		ConstLabels: prometheus.Labels{"sha256": hex.EncodeToString(sum[:])},
+	})
+	g.Set(1)
+	return g
 }
 
 // filterCollector hands the filter's metrics to Prometheus.

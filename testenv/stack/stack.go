@@ -119,8 +119,8 @@ func (s *Stack) startHost() {
 	} else {
 		args = append(args, s.args...)
 	}
-	s.Gateway = testenv.Start(s.t, "serve", s.binary, append(args, s.options.Args...),
-		"XDG_CACHE_HOME="+filepath.Join(testenv.Root(), "build", "test", "cache"))
+	args = append(args, "--cache-dir", filepath.Join(testenv.Root(), "build", "test", "cache"))
+	s.Gateway = testenv.Start(s.t, "serve", s.binary, append(args, s.options.Args...))
 	s.Gateway.WaitReady(s.t, 60*time.Second, func() bool { return testenv.OK(ready + "/readyz") })
 }
 

@@ -1,0 +1,14 @@
+// Package conformance holds what every host has to do, as tests over real
+// sockets that know no host:
+//
+//	vectors_test.go     the vectors, as requests
+//	acceptance_test.go  the article on the jwt plugin, id by id
+//	paths_test.go       targets that are written to be read in two ways
+//	routing_test.go     generated routes and requests, both hosts held together
+//	protocols_test.go   HTTP/2, gRPC, WebSocket, streams, TLS
+//	reload_test.go      a file that changes under load
+//	sidecar_test.go     a sidecar that is killed, hung, or answers garbage
+//	keys_test.go        an issuer that rotates keys, or is asked for unknown ones
+//
+// Each runs in both hosts; where only both together show anything, it compares.
+package conformance
