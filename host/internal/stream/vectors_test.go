@@ -42,7 +42,9 @@ func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // bench is the module in a VM, with a sidecar behind it and no HTTP in front.
 type bench struct {
-	t        *testing.T
+	t        testing.TB
+	provider *idp.Server
+	oidc     string
 	root     *vm.Root
 	table    *routing.Table
 	env      vectors.Env
@@ -51,7 +53,7 @@ type bench struct {
 	route    string
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t testing.TB) *bench {
 	t.Helper()
 	path, _ := testenv.Build(t)
 	wasm, err := os.ReadFile(path)
@@ -61,7 +63,7 @@ func newBench(t *testing.T) *bench {
 	testenv.Evidence(t, "module %x", sha256.Sum256(wasm))
 	provider := idp.Start(t)
 	vectors.Provider(provider)
-	b := &bench{t: t, env: vectors.Env{Upstream: "http://127.0.0.1:9", Issuer: provider.Issuer()}}
+	b := &bench{t: t, provider: provider, env: vectors.Env{Upstream: "http://127.0.0.1:9", Issuer: provider.Issuer()}}
 	dir := testenv.TempDir(t)
 	file := filepath.Join(dir, "kong.yml")
 	if err := os.WriteFile(file, []byte(vectors.Suite(b.env)), 0o600); err != nil {
@@ -73,6 +75,7 @@ func newBench(t *testing.T) *bench {
 	}
 	t.Cleanup(sc.Close)
 	b.table = sc.File().Table()
+	b.oidc = b.table.Match(&routing.Request{Path: "/oidc/x", Header: func(string) (string, bool) { return "", false }}).Name
 
 	env := &hostcall.Env{
 		Logger: slog.New(slog.NewTextHandler(&b.log, nil)), LogLevel: abi.Info,
@@ -202,4 +205,30 @@ func TestVectors(t *testing.T) {
 		t.Error("the module never called verify_signature")
 	}
 	testenv.Evidence(t, "%d vectors, twice each, verify_signature called %d times", ran, b.verified)
+}
+
+// BenchmarkRemembered is a request whose token the module remembers.
+func BenchmarkRemembered(b *testing.B) {
+	bench := newBench(b)
+	token := bench.provider.Token("k1", nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		s := stream.New(bench.root, stream.Options{MaxBody: 1 << 20}, bench)
+		m := s.RequestMap()
+		m.Append(":authority", "gateway.example")
+		m.Append(":path", "/oidc/x")
+		m.Append(":method", "GET")
+		m.Append(":scheme", "http")
+		m.Append("user-agent", "bench/1.0")
+		m.Append("accept", "*/*")
+		m.Append("authorization", "Bearer "+token)
+		m.Append("x-forwarded-for", "127.0.0.1")
+		m.Append("x-forwarded-proto", "http")
+		m.Append("x-request-id", "0b680464-9307-4046-bee2-c05502271038")
+		bench.route = bench.oidc
+		if o := s.RequestHeaders(b.Context(), true); o != stream.Proceed {
+			b.Fatal(o)
+		}
+		s.Done()
+	}
 }
