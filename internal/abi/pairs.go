@@ -37,50 +37,70 @@ func AppendPairs(dst []byte, pairs []Pair) []byte {
 	return dst
 }
 
+// Pairs is an encoded list of pairs, as a host hands it out. The empty string and
+// a single zero byte encode the empty list.
+type Pairs string
+
+// Cursor walks an encoding without building the list:
+//
+//	c := p.Cursor()
+//	for c.Next() { use(c.Key, c.Value) }
+//	ok := c.Whole()
+type Cursor struct {
+	Key, Value string // parts of the encoding
+
+	src  string
+	size int // where the next pair's two sizes stand
+	end  int // where the sizes end
+	at   int // where the next key begins
+}
+
+// Cursor returns a cursor before the first pair.
+func (p Pairs) Cursor() Cursor {
+	if p == "" || p == "\x00" {
+		return Cursor{}
+	}
+	if len(p) < 4 || u32(string(p), 0) > uint32(len(p)-4)/8 {
+		return Cursor{src: string(p)}
+	}
+	end := 4 + 8*int(u32(string(p), 0)) // fits: it was checked against the length
+	return Cursor{src: string(p), size: 4, end: end, at: end}
+}
+
+// Next steps on and reports whether there is a further pair that can be read.
+func (c *Cursor) Next() bool {
+	if c.size >= c.end {
+		return false
+	}
+	key, value := uint64(u32(c.src, c.size)), uint64(u32(c.src, c.size+4))
+	rest := c.src[c.at:]
+	// Each string has a zero byte behind it. The sum cannot overflow.
+	if key+value+2 > uint64(len(rest)) || rest[key] != 0 || rest[key+1+value] != 0 {
+		c.end, c.at = 0, 0
+		return false
+	}
+	c.Key, c.Value = rest[:key], rest[key+1:key+1+value]
+	c.size += 8
+	c.at += int(key+value) + 2
+	return true
+}
+
+// Whole reports, after Next was false, whether all that was walked over is exactly
+// one encoding.
+func (c *Cursor) Whole() bool { return c.size == c.end && c.at == len(c.src) }
+
 // DecodePairs appends the pairs of an encoding to dst. Their strings are parts
-// of src. ok is false, and dst unchanged, unless src is exactly one encoding;
-// the empty string and a single zero byte encode the empty list.
+// of src. ok is false, and dst unchanged, unless src is exactly one encoding.
 func DecodePairs(dst []Pair, src string) (pairs []Pair, ok bool) {
-	if src == "" || src == "\x00" {
-		return dst, true
-	}
-	if len(src) < 4 {
-		return dst, false
-	}
-	n := u32(src, 0)
-	if n > uint32(len(src)-4)/8 {
-		return dst, false
-	}
 	pairs = dst
-	at := 4 + 8*int(n) // fits: n was checked against the length
-	for i := range int(n) {
-		key, next, ok := item(src, at, u32(src, 4+8*i))
-		if !ok {
-			return dst, false
-		}
-		value, next, ok := item(src, next, u32(src, 8+8*i))
-		if !ok {
-			return dst, false
-		}
-		pairs = append(pairs, Pair{key, value})
-		at = next
+	c := Pairs(src).Cursor()
+	for c.Next() {
+		pairs = append(pairs, Pair{c.Key, c.Value})
 	}
-	if at != len(src) {
+	if !c.Whole() {
 		return dst, false
 	}
 	return pairs, true
-}
-
-// item cuts size bytes and the zero byte behind them.
-func item(src string, at int, size uint32) (s string, next int, ok bool) {
-	if uint64(size) >= uint64(len(src)-at) {
-		return "", 0, false
-	}
-	end := at + int(size)
-	if src[end] != 0 {
-		return "", 0, false
-	}
-	return src[at:end], end + 1, true
 }
 
 func u32(s string, at int) uint32 {

@@ -13,6 +13,48 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/reason"
 )
 
+// Set holds the claims of a payload that are judged at each request, found in one
+// pass. What judges nothing here is looked up in Root.
+type Set struct {
+	Root                                          jsonx.Value
+	Issuer, Subject, Audience, Expires, NotBefore jsonx.Value
+	purpose                                       reason.Code
+}
+
+// Read finds the claims of a payload, a JSON object without duplicate members.
+func Read(root jsonx.Value) Set {
+	s := Set{Root: root}
+	typ := reason.Code(0)
+	for c := root.Cursor(); c.Next(); {
+		switch c.Name() {
+		case "iss":
+			s.Issuer = c.Value()
+		case "sub":
+			s.Subject = c.Value()
+		case "aud":
+			s.Audience = c.Value()
+		case "exp":
+			s.Expires = c.Value()
+		case "nbf":
+			s.NotBefore = c.Value()
+		case "at_hash", "c_hash": // OIDC Core §3.1.3.6, §3.3.2.11
+			if s.purpose == 0 {
+				s.purpose = reason.TokenIsID
+			}
+		case "events": // OIDC Back-Channel Logout §2.4
+			s.purpose = reason.TokenType
+		case "typ":
+			if t, ok := c.Value().Text(); ok {
+				typ = idPayloadTypes[t]
+			}
+		}
+	}
+	if typ != 0 && s.purpose != reason.TokenType {
+		s.purpose = typ
+	}
+	return s
+}
+
 // Date reads a NumericDate (RFC 7519 §2): seconds since 1970, as an integer.
 // RFC 7519 allows fractions; we refuse them, and with them exponents, floats
 // beyond any clock and numbers in quotes, so that no two readers round one
@@ -28,9 +70,9 @@ type Times struct {
 // Check judges exp and nbf at the time now (Unix seconds). A claim that is
 // there has to be readable even where it is not required. The code is
 // reason.Unspecified when they hold.
-func (r Times) Check(root jsonx.Value, now int64) reason.Code {
-	if v := root.Get("exp"); v.Exists() {
-		exp, ok := Date(v)
+func (r Times) Check(s *Set, now int64) reason.Code {
+	if s.Expires.Exists() {
+		exp, ok := Date(s.Expires)
 		if !ok {
 			return reason.ClaimInvalid
 		}
@@ -40,8 +82,8 @@ func (r Times) Check(root jsonx.Value, now int64) reason.Code {
 	} else if r.RequireExp {
 		return reason.ClaimMissing
 	}
-	if v := root.Get("nbf"); v.Exists() {
-		nbf, ok := Date(v)
+	if s.NotBefore.Exists() {
+		nbf, ok := Date(s.NotBefore)
 		if !ok {
 			return reason.ClaimInvalid
 		}
@@ -59,13 +101,12 @@ func Expired(exp, now, leeway int64) bool { return exp+leeway <= now }
 // NotYet reports whether nbf is still ahead (RFC 7519 §4.1.5).
 func NotYet(nbf, now, leeway int64) bool { return nbf > now+leeway }
 
-// Issuer judges iss against the accepted issuers, compared byte for byte.
-func Issuer(root jsonx.Value, accepted []string) reason.Code {
-	v := root.Get("iss")
-	if !v.Exists() {
+// IssuedBy judges iss against the accepted issuers, compared byte for byte.
+func (s *Set) IssuedBy(accepted []string) reason.Code {
+	if !s.Issuer.Exists() {
 		return reason.ClaimMissing
 	}
-	iss, ok := v.Text()
+	iss, ok := s.Issuer.Text()
 	if !ok {
 		return reason.ClaimInvalid
 	}
@@ -77,13 +118,13 @@ func Issuer(root jsonx.Value, accepted []string) reason.Code {
 	return reason.IssuerUnknown
 }
 
-// Audience judges aud, a string or an array of strings (RFC 7519 §4.1.3): one
+// MeantFor judges aud, a string or an array of strings (RFC 7519 §4.1.3): one
 // of the accepted has to be in it. No accepted audience means no judgement.
-func Audience(root jsonx.Value, accepted []string) reason.Code {
+func (s *Set) MeantFor(accepted []string) reason.Code {
 	if len(accepted) == 0 {
 		return 0
 	}
-	v := root.Get("aud")
+	v := s.Audience
 	if !v.Exists() {
 		return reason.AudienceMismatch
 	}
@@ -214,19 +255,9 @@ var idPayloadTypes = map[string]reason.Code{
 // to a resource: a logout token by its events claim (OIDC Back-Channel Logout
 // §2.4), an ID token by at_hash or c_hash (OIDC Core §3.1.3.6, §3.3.2.11) or by
 // Keycloak's typ, unless acceptID allows ID tokens by name.
-func Purpose(root jsonx.Value, acceptID bool) reason.Code {
-	if root.Get("events").Exists() {
-		return reason.TokenType
-	}
-	code := reason.Code(0)
-	if typ, ok := root.Get("typ").Text(); ok {
-		code = idPayloadTypes[typ]
-	}
-	if code == 0 && (root.Get("at_hash").Exists() || root.Get("c_hash").Exists()) {
-		code = reason.TokenIsID
-	}
-	if code == reason.TokenIsID && acceptID {
+func (s *Set) Purpose(acceptID bool) reason.Code {
+	if s.purpose == reason.TokenIsID && acceptID {
 		return 0
 	}
-	return code
+	return s.purpose
 }

@@ -17,6 +17,12 @@ func parse(t testing.TB, src string) jsonx.Value {
 	return doc.Root()
 }
 
+func read(t testing.TB, src string) *Set {
+	t.Helper()
+	s := Read(parse(t, src))
+	return &s
+}
+
 func TestTimes(t *testing.T) {
 	const now = 1_700_000_000
 	tests := []struct {
@@ -49,7 +55,7 @@ func TestTimes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := tt.rules.Check(parse(t, tt.claims), now); got != tt.want {
+			if got := tt.rules.Check(read(t, tt.claims), now); got != tt.want {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
@@ -72,18 +78,18 @@ func TestIssuerAndAudience(t *testing.T) {
 		{`{"iss":null,"aud":[]}`, reason.ClaimInvalid, reason.AudienceMismatch},
 	}
 	for _, tt := range tests {
-		root := parse(t, tt.claims)
-		if got := Issuer(root, accepted); got != tt.iss {
+		set := read(t, tt.claims)
+		if got := set.IssuedBy(accepted); got != tt.iss {
 			t.Errorf("%s: iss %v, want %v", tt.claims, got, tt.iss)
 		}
-		if got := Audience(root, accepted); got != tt.aud {
+		if got := set.MeantFor(accepted); got != tt.aud {
 			t.Errorf("%s: aud %v, want %v", tt.claims, got, tt.aud)
 		}
-		if got := Audience(root, nil); got != 0 {
+		if got := set.MeantFor(nil); got != 0 {
 			t.Errorf("%s: aud %v where none is asked for", tt.claims, got)
 		}
 	}
-	if Issuer(parse(t, `{"iss":"https://a"}`), nil) != reason.IssuerUnknown {
+	if read(t, `{"iss":"https://a"}`).IssuedBy(nil) != reason.IssuerUnknown {
 		t.Error("an empty list of issuers accepts an issuer")
 	}
 }
@@ -175,11 +181,11 @@ func TestPurpose(t *testing.T) {
 		{`{"events":null,"at_hash":"x"}`, reason.TokenType, reason.TokenType},
 	}
 	for _, tt := range tests {
-		root := parse(t, tt.claims)
-		if got := Purpose(root, false); got != tt.strict {
+		set := read(t, tt.claims)
+		if got := set.Purpose(false); got != tt.strict {
 			t.Errorf("%s: %v, want %v", tt.claims, got, tt.strict)
 		}
-		if got := Purpose(root, true); got != tt.lenient {
+		if got := set.Purpose(true); got != tt.lenient {
 			t.Errorf("%s with ID tokens allowed: %v, want %v", tt.claims, got, tt.lenient)
 		}
 	}

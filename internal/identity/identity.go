@@ -40,8 +40,13 @@ func Names() []string {
 // letter case and every character that is neither letter nor digit is levelled
 // before the comparison.
 func IsHeader(name string) bool {
-	var buf [32]byte
-	if len(name) > len(buf) {
+	var buf [24]byte
+	if len(name) < 3 || len(name) > len(buf) {
+		return false
+	}
+	switch name[2] | 0x20 { // consumer and credential, authenticated and anonymous, userinfo
+	case 'c', 'a', 'u':
+	default:
 		return false
 	}
 	for i := range len(name) {

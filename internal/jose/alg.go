@@ -78,11 +78,11 @@ func Algs() []string {
 	return names
 }
 
-func (a Alg) entry() algEntry {
+func (a Alg) entry() *algEntry {
 	if a >= algCount {
-		return algEntry{}
+		a = Unsupported
 	}
-	return algs[a]
+	return &algs[a]
 }
 
 // String returns the name of RFC 7518, "" for Unsupported.

@@ -1,8 +1,8 @@
 package jose
 
 import (
-	"encoding/base64"
 	"strings"
+	"unsafe"
 
 	"github.com/sallyport-auth/sallyport/internal/jsonx"
 	"github.com/sallyport-auth/sallyport/internal/reason"
@@ -32,80 +32,117 @@ type Token struct {
 
 // Parse reads a compact JWS whose payload is a JSON object. The code is
 // reason.Unspecified when it succeeded, else why the token is refused.
-func Parse(raw string) (Token, reason.Code) {
+func Parse(raw string) (*Token, reason.Code) {
 	if len(raw) > MaxToken {
-		return Token{}, reason.TokenTooLarge
+		return nil, reason.TokenTooLarge
 	}
-	first := strings.IndexByte(raw, '.')
-	if first < 0 {
-		return Token{}, reason.TokenMalformed
-	}
-	last := strings.LastIndexByte(raw, '.')
-	if n := strings.Count(raw, "."); n == 4 {
-		return Token{}, reason.TokenEncrypted // RFC 7516 §3.1
-	} else if n != 2 {
-		return Token{}, reason.TokenMalformed
-	}
-	t := Token{Raw: raw, SigningInput: raw[:last]}
-
-	header, code := object(raw[:first], maxHeader)
+	t, code := parse(raw)
 	if code != 0 {
-		return Token{}, code
+		// The dots are counted only now: a part that holds one is never accepted.
+		switch strings.Count(raw, ".") {
+		case 2:
+			return nil, code
+		case 4:
+			return nil, reason.TokenEncrypted // RFC 7516 §3.1
+		}
+		return nil, reason.TokenMalformed
 	}
-	t.Header = header
+	return t, 0
+}
+
+func parse(raw string) (*Token, reason.Code) {
+	first := strings.IndexByte(raw, '.')
+	last := first + 1 + strings.IndexByte(raw[first+1:], '.')
+	if first < 0 || last == first {
+		return nil, reason.TokenMalformed
+	}
+	t := &Token{Raw: raw, SigningInput: raw[:last]}
+	space := make([]byte, 0, len(raw)) // of all that is decoded
+	var code reason.Code
+	if space, code = object(&t.Header, space, raw[:first], maxHeader); code != 0 {
+		return nil, code
+	}
 	if code := t.readHeader(); code != 0 {
-		return Token{}, code
+		return nil, code
 	}
-	if t.Claims, code = object(raw[first+1:last], MaxToken); code != 0 {
-		return Token{}, code
+	if space, code = object(&t.Claims, space, raw[first+1:last], MaxToken); code != 0 {
+		return nil, code
 	}
-	sig, ok := decode(raw[last+1:])
+	_, sig, ok := decode(space, raw[last+1:])
 	if !ok || sig == "" {
-		return Token{}, reason.SignatureEncoding
+		return nil, reason.SignatureEncoding
 	}
 	t.Signature = sig
 	return t, 0
 }
 
-// object decodes one part and reads it as a JSON object.
-func object(part string, limit int) (jsonx.Doc, reason.Code) {
-	text, ok := decode(part)
+// object decodes one part behind the text in space and reads it as a JSON object.
+func object(doc *jsonx.Doc, space []byte, part string, limit int) ([]byte, reason.Code) {
+	space, text, ok := decode(space, part)
 	if !ok {
-		return jsonx.Doc{}, reason.TokenEncoding
+		return nil, reason.TokenEncoding
 	}
-	doc, err := jsonx.Parse(text, jsonx.Limits{Bytes: limit, Depth: maxDepth, Nodes: maxNodes})
+	var err error
+	*doc, err = jsonx.Parse(text, jsonx.Limits{Bytes: limit, Depth: maxDepth, Nodes: maxNodes})
 	switch err {
 	case nil:
 	case jsonx.ErrDuplicate:
-		return jsonx.Doc{}, reason.TokenDuplicateKey
+		return nil, reason.TokenDuplicateKey
 	case jsonx.ErrDepth, jsonx.ErrSize:
-		return jsonx.Doc{}, reason.TokenTooDeep
+		return nil, reason.TokenTooDeep
 	default:
-		return jsonx.Doc{}, reason.TokenJSON
+		return nil, reason.TokenJSON
 	}
 	if doc.Root().Kind() != jsonx.Object {
-		return jsonx.Doc{}, reason.TokenJSON
+		return nil, reason.TokenJSON
 	}
-	return doc, 0
+	return space, 0
 }
 
 // decode reads canonical base64url without padding (RFC 7515 §2): every text
 // has one encoding, so that a token cannot be written a second way to slip past
-// a cache or a block list.
-func decode(part string) (string, bool) {
-	// encoding/base64 steps over line breaks, which Strict does not change.
-	if strings.IndexByte(part, '\n') >= 0 || strings.IndexByte(part, '\r') >= 0 {
-		return "", false
+// a cache or a block list. It writes behind the text in space, which has room,
+// and returns what it wrote, which nobody writes to again, as a string.
+func decode(space []byte, part string) (rest []byte, text string, ok bool) {
+	out := space
+	for ; len(part) >= 4; part = part[4:] {
+		a, b, c, d := sextets[part[0]], sextets[part[1]], sextets[part[2]], sextets[part[3]]
+		if a|b|c|d > 63 {
+			return nil, "", false
+		}
+		out = append(out, a<<2|b>>4, b<<4|c>>2, c<<6|d)
 	}
-	out := make([]byte, base64.RawURLEncoding.DecodedLen(len(part)))
-	n, err := strict.Decode(out, []byte(part))
-	if err != nil {
-		return "", false
+	switch len(part) {
+	case 1:
+		return nil, "", false
+	case 2:
+		a, b := sextets[part[0]], sextets[part[1]]
+		if a|b > 63 || b&15 != 0 {
+			return nil, "", false
+		}
+		out = append(out, a<<2|b>>4)
+	case 3:
+		a, b, c := sextets[part[0]], sextets[part[1]], sextets[part[2]]
+		if a|b|c > 63 || c&3 != 0 {
+			return nil, "", false
+		}
+		out = append(out, a<<2|b>>4, b<<4|c>>2)
 	}
-	return string(out[:n]), true
+	written := out[len(space):]
+	return out, unsafe.String(unsafe.SliceData(written), len(written)), true
 }
 
-var strict = base64.RawURLEncoding.Strict()
+// sextets are the values of base64url's digits (RFC 4648 §5), 255 for other bytes.
+var sextets = func() (table [256]byte) {
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	for i := range table {
+		table[i] = 255
+	}
+	for i := range len(digits) {
+		table[digits[i]] = byte(i)
+	}
+	return table
+}()
 
 // readHeader takes over the header parameters that matter and refuses those
 // that would make the token mean something else than it seems to.

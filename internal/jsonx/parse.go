@@ -257,36 +257,35 @@ func (p *parser) next(c byte) bool {
 	return false
 }
 
-// few is up to how many members names are compared in pairs; beyond it a set is kept.
+// few is up to how many members plain names are compared in pairs; for more, and
+// for names with escapes, a set is made.
 const few = 24
 
 // duplicate reports whether the closed object at index self has a name twice.
 func (p *parser) duplicate(self int) bool {
-	end := int(p.nodes[self].next)
-	var buf [few]string
-	names := buf[:0]
-	var set map[string]struct{}
-	for i := self + 1; i < end; i = int(p.nodes[i+1].next) {
+	first, end := self+1, int(p.nodes[self].next)
+	count := 0
+	for i := first; i < end; i = int(p.nodes[i+1].next) {
+		n := &p.nodes[i]
+		if count++; count > few || n.escaped {
+			return p.duplicateOfMany(first, end)
+		}
+		name := p.src[n.start:n.end]
+		for j := first; j < i; j = int(p.nodes[j+1].next) {
+			if m := &p.nodes[j]; p.src[m.start:m.end] == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (p *parser) duplicateOfMany(first, end int) bool {
+	set := make(map[string]struct{}, 2*few)
+	for i := first; i < end; i = int(p.nodes[i+1].next) {
 		name := text(p.src, p.nodes[i])
-		if set != nil {
-			if _, ok := set[name]; ok {
-				return true
-			}
-			set[name] = struct{}{}
-			continue
-		}
-		for _, other := range names {
-			if other == name {
-				return true
-			}
-		}
-		if len(names) < few {
-			names = append(names, name)
-			continue
-		}
-		set = make(map[string]struct{}, 2*few)
-		for _, other := range names {
-			set[other] = struct{}{}
+		if _, ok := set[name]; ok {
+			return true
 		}
 		set[name] = struct{}{}
 	}

@@ -47,7 +47,7 @@ type waiter struct {
 
 // ask lets the stream wait for the answer to s.Question: of a call that is under
 // way for the same question, or of a new one.
-func (v *vm) ask(stream uint32, s policy.Step, route string) reason.Code {
+func (v *vm) ask(stream uint32, s *policy.Step, route string) reason.Code {
 	c := &v.calls
 	if c.waiting >= maxWaiting {
 		return reason.Overloaded
@@ -97,8 +97,8 @@ func (v *vm) call(c *callout, method, path string, body []byte, timeout uint32) 
 
 // onHTTPCallResponse takes an answer. headers is 0 when the call failed.
 func (v *vm) onHTTPCallResponse(token, headers, bodySize uint32) {
-	defer v.caught(func() {})
 	v.memory.begin()
+	defer v.end(func() {})
 	call := v.calls.byToken[token]
 	if call == nil {
 		return
@@ -181,6 +181,11 @@ func (v *vm) resume(call *callout, w waiter, answer wire.Answer, code reason.Cod
 	if hostSetEffectiveContext(w.stream) != abi.OK {
 		return // the client is gone
 	}
-	defer v.caught(func() { v.deny(policy.Denial(reason.Internal), w.route) })
+	defer func() {
+		if p := recover(); p != nil {
+			caught(p)
+			v.deny(policy.Denial(reason.Internal), w.route)
+		}
+	}()
 	v.apply(w.stream, v.engine.Resume(w.pending, call.question, answer, code, now), w.route, true)
 }

@@ -8,7 +8,7 @@ import (
 
 // apply carries out a step for the stream id, which is the effective context.
 // resumed says that the stream is paused and has to be continued by a call.
-func (v *vm) apply(id uint32, s policy.Step, route string, resumed bool) abi.Action {
+func (v *vm) apply(id uint32, s *policy.Step, route string, resumed bool) abi.Action {
 	switch s.Kind {
 	case policy.Ask:
 		if code := v.ask(id, s, route); code != reason.Unspecified {
@@ -18,8 +18,9 @@ func (v *vm) apply(id uint32, s policy.Step, route string, resumed bool) abi.Act
 		}
 		return abi.Pause
 	case policy.Allow:
-		if v.edit(s.Edits) && (!resumed || hostContinueStream(abi.StreamHTTPRequest) == abi.OK) {
-			v.stats.count(s.Reason)
+		code := s.Reason // continuing may begin another request, and take over the step
+		if v.edit(&s.Edits) && (!resumed || hostContinueStream(abi.StreamHTTPRequest) == abi.OK) {
+			v.stats.count(code)
 			return abi.Continue
 		}
 		s = policy.Denial(reason.HostFailure)
@@ -30,7 +31,7 @@ func (v *vm) apply(id uint32, s policy.Step, route string, resumed bool) abi.Act
 
 // edit changes the request headers; false when the proxy refused any change,
 // for then the upstream might see a caller's word as ours.
-func (v *vm) edit(e policy.Edits) bool {
+func (v *vm) edit(e *policy.Edits) bool {
 	for _, name := range e.Remove {
 		if hostRemoveHeader(abi.HTTPRequestHeaders, name) != abi.OK {
 			return false
@@ -46,12 +47,12 @@ func (v *vm) edit(e policy.Edits) bool {
 
 // deny sends a response. Should the proxy refuse even that, the request stays
 // paused until it times out.
-func (v *vm) deny(s policy.Step, route string) {
+func (v *vm) deny(s *policy.Step, route string) {
 	v.stats.count(s.Reason)
 	v.logs.denied(s, route)
-	r := s.Response
+	r := &s.Response
 	if r.Status == 0 { // a zero Step
-		r = policy.Denial(s.Reason).Response
+		r = &policy.Denial(s.Reason).Response
 	}
 	headers := abi.AppendPairs(make([]byte, 0, 256), r.Headers)
 	if status := hostSendLocalResponse(uint32(r.Status), "sallyport_"+s.Reason.Error(), r.Body, headers); status != abi.OK {

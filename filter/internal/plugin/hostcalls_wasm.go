@@ -74,9 +74,17 @@ func hostLog(level abi.LogLevel, text string) {
 	proxyLog(uint32(level), p, n)
 }
 
+// out is where hosts write what they return beside the status; a local variable
+// would be allocated anew by each call. Of the hostcalls that write here none calls
+// back into the module but for malloc.
+var out struct {
+	nanoseconds uint64
+	data, size  uint32
+}
+
 func hostNow() (nanoseconds uint64, status abi.Status) {
-	status = proxyGetCurrentTimeNanoseconds(&nanoseconds)
-	return
+	status = proxyGetCurrentTimeNanoseconds(&out.nanoseconds)
+	return out.nanoseconds, status
 }
 
 func hostSetTick(milliseconds uint32) abi.Status { return proxySetTickPeriodMilliseconds(milliseconds) }
@@ -84,22 +92,22 @@ func hostSetTick(milliseconds uint32) abi.Status { return proxySetTickPeriodMill
 func hostSetEffectiveContext(id uint32) abi.Status { return proxySetEffectiveContext(id) }
 
 func hostBuffer(buffer abi.BufferType, max uint32) (string, abi.Status) {
-	var data, size uint32
-	status := proxyGetBufferBytes(uint32(buffer), 0, max, &data, &size)
-	return taken(data, size, status)
+	out.data, out.size = 0, 0
+	status := proxyGetBufferBytes(uint32(buffer), 0, max, &out.data, &out.size)
+	return taken(status)
 }
 
 func hostPairs(m abi.MapType) (string, abi.Status) {
-	var data, size uint32
-	status := proxyGetHeaderMapPairs(uint32(m), &data, &size)
-	return taken(data, size, status)
+	out.data, out.size = 0, 0
+	status := proxyGetHeaderMapPairs(uint32(m), &out.data, &out.size)
+	return taken(status)
 }
 
 func hostProperty(path string) (string, abi.Status) {
-	var data, size uint32
 	p, n := ptr(path)
-	status := proxyGetProperty(p, n, &data, &size)
-	return taken(data, size, status)
+	out.data, out.size = 0, 0
+	status := proxyGetProperty(p, n, &out.data, &out.size)
+	return taken(status)
 }
 
 func hostReplaceHeader(m abi.MapType, key, value string) abi.Status {
@@ -131,11 +139,11 @@ func hostHTTPCall(cluster string, headers, body []byte, timeout uint32) (token u
 }
 
 func hostCallForeign(name string, argument []byte) (string, abi.Status) {
-	var data, size uint32
 	np, nn := ptr(name)
 	ap, an := ptrBytes(argument)
-	status := proxyCallForeignFunction(np, nn, ap, an, &data, &size)
-	return taken(data, size, status)
+	out.data, out.size = 0, 0
+	status := proxyCallForeignFunction(np, nn, ap, an, &out.data, &out.size)
+	return taken(status)
 }
 
 func hostDefineMetric(kind abi.MetricType, name string) (id uint32, status abi.Status) {
@@ -150,9 +158,9 @@ func hostRecordMetric(id uint32, value uint64) abi.Status { return proxyRecordMe
 
 // taken returns the text that the host has written into memory it got from
 // malloc. It is not copied: see memory.go.
-func taken(data, size uint32, status abi.Status) (string, abi.Status) {
-	if status != abi.OK || data == 0 || size == 0 {
+func taken(status abi.Status) (string, abi.Status) {
+	if status != abi.OK || out.data == 0 || out.size == 0 {
 		return "", status
 	}
-	return unsafe.String((*byte)(unsafe.Pointer(uintptr(data))), int(size)), status
+	return unsafe.String((*byte)(unsafe.Pointer(uintptr(out.data))), int(out.size)), status
 }

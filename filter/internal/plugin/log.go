@@ -32,7 +32,7 @@ func (l *logger) tick() {
 }
 
 // denied writes why a request was refused, at warning where we are at fault.
-func (l *logger) denied(s policy.Step, route string) {
+func (l *logger) denied(s *policy.Step, route string) {
 	level := abi.Info
 	if s.Reason.Ours() {
 		level = abi.Warn

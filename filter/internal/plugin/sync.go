@@ -81,7 +81,7 @@ func (v *vm) gotBundle(status, body string, code reason.Code, now int64) {
 		return
 	}
 	etag := strings.Trim(v.responseHeader("etag"), `"`)
-	b, err := bundle.Decode(body)
+	b, err := bundle.Decode(strings.Clone(body))
 	if err == nil {
 		err = v.engine.SetBundle(b, etag, now)
 	}

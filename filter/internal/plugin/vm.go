@@ -20,7 +20,7 @@ type vm struct {
 	sync   syncer
 	stats  metrics
 	logs   logger
-	pairs  []abi.Pair // scratch of a request's headers
+	req    policy.Request // of the stream whose headers are being judged
 }
 
 func newVM() *vm { return &vm{} }
@@ -29,8 +29,8 @@ func newVM() *vm { return &vm{} }
 // plugins with different configurations would judge one's requests by the
 // other's rules, so the second is refused: give each its own vm_id.
 func (v *vm) onConfigure(size uint32) (ok bool) {
-	defer v.caught(func() { ok = false })
 	v.memory.begin()
+	defer v.end(func() { ok = false })
 	src := ""
 	if size > 0 {
 		text, status := hostBuffer(abi.PluginConfiguration, size)
@@ -65,8 +65,8 @@ func (v *vm) onConfigure(size uint32) (ok bool) {
 
 // onTick polls for changes and hands the counters to the proxy.
 func (v *vm) onTick() {
-	defer v.caught(func() {})
 	v.memory.begin()
+	defer v.end(func() {})
 	if v.engine == nil {
 		return
 	}
@@ -75,66 +75,67 @@ func (v *vm) onTick() {
 	v.logs.tick()
 }
 
-// caught recovers from a panic, which would otherwise take down the VM and with
-// it every request on this worker.
-func (v *vm) caught(then func()) {
+// end is deferred by every callback. A panic would otherwise take down the VM and
+// with it every request on this worker.
+func (v *vm) end(then func()) {
+	v.memory.end()
 	if p := recover(); p != nil {
-		text := "panic"
-		if err, ok := p.(error); ok { // a runtime.Error: it holds no data of a request
-			text = err.Error()
-		}
-		hostLog(abi.Critical, "sallyport: caught: "+text)
+		caught(p)
 		then()
 	}
 }
 
+func caught(p any) {
+	text := "panic"
+	if err, ok := p.(error); ok { // a runtime.Error: it holds no data of a request
+		text = err.Error()
+	}
+	hostLog(abi.Critical, "sallyport: caught: "+text)
+}
+
 // onRequestHeaders judges a request.
 func (v *vm) onRequestHeaders(id uint32) (action abi.Action) {
-	defer v.caught(func() { action = v.apply(id, policy.Denial(reason.Internal), "", false) })
 	v.memory.begin()
+	defer v.end(func() { action = v.apply(id, policy.Denial(reason.Internal), "", false) })
 	if v.engine == nil {
 		return v.apply(id, policy.Denial(reason.BundleMissing), "", false)
 	}
-	req, code := v.request()
-	if code != reason.Unspecified {
-		return v.apply(id, policy.Denial(code), req.Route, false)
+	if code := v.read(); code != reason.Unspecified {
+		return v.apply(id, policy.Denial(code), v.req.Route, false)
 	}
-	return v.apply(id, v.engine.Start(req), req.Route, false)
+	return v.apply(id, v.engine.Start(&v.req), v.req.Route, false)
 }
 
-// request reads what the policy needs: the time, the route and the headers, one
+// read reads what the policy needs: the time, the route and the headers, one
 // hostcall each.
-func (v *vm) request() (policy.Request, reason.Code) {
+func (v *vm) read() reason.Code {
+	req := &v.req
+	*req = policy.Request{}
 	now, status := hostNow()
 	if status != abi.OK {
-		return policy.Request{}, reason.HostFailure
+		return reason.HostFailure
 	}
-	req := policy.Request{Now: int64(now / 1e9)}
+	req.Now = int64(now / 1e9)
 	switch req.Route, status = hostProperty("xds\x00route_name"); status {
 	case abi.OK:
 		req.RouteState = policy.RouteChosen
 	case abi.NotFound:
 		req.RouteState = policy.RouteNone
 	default:
-		return req, reason.HostFailure
+		return reason.HostFailure
 	}
-	text, status := hostPairs(abi.HTTPRequestHeaders)
+	headers, status := hostPairs(abi.HTTPRequestHeaders)
 	if status != abi.OK {
-		return req, reason.HostFailure
+		return reason.HostFailure
 	}
-	var ok bool
-	clear(v.pairs)
-	if v.pairs, ok = abi.DecodePairs(v.pairs[:0], text); !ok || len(v.pairs) == 0 {
-		return req, reason.HostFailure
-	}
-	req.Headers = v.pairs
-	return req, reason.Unspecified
+	req.Headers = abi.Pairs(headers)
+	return reason.Unspecified
 }
 
 // signatures is the policy's Verifier: the proxy's verify_signature.
 type signatures struct {
-	message []byte // scratch
-	absent  bool   // the proxy has no such function
+	message, ecdsa []byte // scratch
+	absent         bool   // the proxy has no such function
 }
 
 // Verify implements policy.Verifier. Anything but a clear yes or no is Unjudged.
@@ -143,7 +144,8 @@ func (s *signatures) Verify(alg jose.Alg, der, input, signature string) wire.Ver
 		return wire.Unjudged
 	}
 	if alg.Family() == jose.ECDSA {
-		signature = string(jose.AppendECDSA(nil, signature))
+		s.ecdsa = jose.AppendECDSA(s.ecdsa[:0], signature)
+		signature = string(s.ecdsa)
 	}
 	s.message = abi.VerifySignature{Hash: alg.Hash(), PublicKey: der, Signature: signature, Text: input}.Append(s.message[:0])
 	result, status := hostCallForeign(abi.VerifySignatureFunction, s.message)

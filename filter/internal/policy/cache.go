@@ -1,33 +1,33 @@
 package policy
 
-// cache maps strings to values that live until a time, bounded in bytes. The
+// cache maps keys to values that live until a time, bounded in bytes. The
 // least recently used go first. It is not safe for concurrent use: a VM has one
 // thread.
-type cache[V any] struct {
+type cache[K comparable, V any] struct {
 	limit   int
 	used    int
-	entries map[string]*entry[V]
-	newest  *entry[V]
-	oldest  *entry[V]
+	entries map[K]*entry[K, V]
+	newest  *entry[K, V]
+	oldest  *entry[K, V]
 }
 
-type entry[V any] struct {
-	key          string
+type entry[K comparable, V any] struct {
+	key          K
 	value        V
 	until        int64 // Unix seconds; dead from then on
 	size         int
-	newer, older *entry[V]
+	newer, older *entry[K, V]
 }
 
 // entryOverhead is roughly what an entry costs beside key and value.
 const entryOverhead = 128
 
-func newCache[V any](limit int) *cache[V] {
-	return &cache[V]{limit: limit, entries: make(map[string]*entry[V])}
+func newCache[K comparable, V any](limit int) *cache[K, V] {
+	return &cache[K, V]{limit: limit, entries: make(map[K]*entry[K, V])}
 }
 
 // get returns the entry of a key if it is alive at the time now.
-func (c *cache[V]) get(key string, now int64) *entry[V] {
+func (c *cache[K, V]) get(key K, now int64) *entry[K, V] {
 	e := c.entries[key]
 	if e == nil {
 		return nil
@@ -43,42 +43,42 @@ func (c *cache[V]) get(key string, now int64) *entry[V] {
 	return e
 }
 
-// put stores a value of about size bytes. Key must not share memory with a
-// request. What does not fit at all is not stored.
-func (c *cache[V]) put(key string, value V, until int64, size int) {
+// put stores a value of about size bytes, those of the key included. Key must not
+// share memory with a request. What does not fit at all is not stored.
+func (c *cache[K, V]) put(key K, value V, until int64, size int) {
 	if old := c.entries[key]; old != nil {
 		c.remove(old)
 	}
-	size += len(key) + entryOverhead
+	size += entryOverhead
 	if size > c.limit {
 		return
 	}
 	for c.used+size > c.limit {
 		c.remove(c.oldest)
 	}
-	e := &entry[V]{key: key, value: value, until: until, size: size}
+	e := &entry[K, V]{key: key, value: value, until: until, size: size}
 	c.entries[key] = e
 	c.used += size
 	c.link(e)
 }
 
-func (c *cache[V]) drop(key string) {
+func (c *cache[K, V]) drop(key K) {
 	if e := c.entries[key]; e != nil {
 		c.remove(e)
 	}
 }
 
-func (c *cache[V]) clear() {
-	*c = *newCache[V](c.limit)
+func (c *cache[K, V]) clear() {
+	*c = *newCache[K, V](c.limit)
 }
 
-func (c *cache[V]) remove(e *entry[V]) {
+func (c *cache[K, V]) remove(e *entry[K, V]) {
 	c.unlink(e)
 	delete(c.entries, e.key)
 	c.used -= e.size
 }
 
-func (c *cache[V]) link(e *entry[V]) {
+func (c *cache[K, V]) link(e *entry[K, V]) {
 	e.older, e.newer = c.newest, nil
 	if c.newest != nil {
 		c.newest.newer = e
@@ -89,7 +89,7 @@ func (c *cache[V]) link(e *entry[V]) {
 	}
 }
 
-func (c *cache[V]) unlink(e *entry[V]) {
+func (c *cache[K, V]) unlink(e *entry[K, V]) {
 	if e.newer != nil {
 		e.newer.older = e.older
 	} else {

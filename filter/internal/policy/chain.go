@@ -7,8 +7,6 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/reason"
 )
 
-type headerPair = abi.Pair
-
 // caller is who the caller is, as far as the chain has found out.
 type caller struct {
 	authenticated bool
@@ -21,7 +19,7 @@ type caller struct {
 // has to accept the request (AND); one with it is stepped over when an earlier
 // one did, and turns a bad credential into the anonymous consumer (OR). Our own
 // trouble is never turned into anonymous access.
-func (r *run) chain() Step {
+func (r *run) chain() *Step {
 	for r.next < len(r.route.Chain) {
 		p := r.route.Chain[r.next]
 		common := p.Common()
@@ -75,11 +73,12 @@ func (r *run) run(p *bundle.Plugin) (reason.Code, *Question) {
 
 // allow lets the request through: identity headers of the caller's making are
 // removed, ours are set.
-func (r *run) allow() Step {
-	set := r.edits[:0]
+func (r *run) allow() *Step {
+	e := r.engine
+	set := e.edits[:0]
 	add := func(name, value string) {
 		if value != "" {
-			set = append(set, headerPair{Key: name, Value: headerValue(value)})
+			set = append(set, abi.Pair{Key: name, Value: headerValue(value)})
 		}
 	}
 	code := reason.Unprotected
@@ -98,7 +97,7 @@ func (r *run) allow() Step {
 		add(identity.ConsumerCustomID, c.CustomID)
 		add(identity.ConsumerUsername, c.Username)
 	}
-	return Step{Kind: Allow, Reason: code, Edits: Edits{Remove: r.facts.spoofed, Set: set}}
+	return e.become(Step{Kind: Allow, Reason: code, Edits: Edits{Remove: r.facts.spoofed, Set: set}})
 }
 
 // headerValue makes a string safe as a header value: control characters, which

@@ -1,8 +1,9 @@
 package policy
 
 import (
-	"slices"
+	"strings"
 
+	"github.com/sallyport-auth/sallyport/internal/abi"
 	"github.com/sallyport-auth/sallyport/internal/bundle"
 	"github.com/sallyport-auth/sallyport/internal/jose"
 	"github.com/sallyport-auth/sallyport/internal/reason"
@@ -60,11 +61,13 @@ type Engine struct {
 	}
 	contact int64 // Unix seconds of the sidecar's last sign of life
 
-	tokens      *cache[*known]
-	credentials *cache[*bundle.Credential]
-	unknown     *cache[struct{}] // keys that no credential has
+	tokens      *cache[uint64, *known] // by fingerprint
+	credentials *cache[string, *bundle.Credential]
+	unknown     *cache[string, struct{}] // keys that no credential has
 
 	scratch run // of the request that is being judged
+	step    Step
+	edits   [6]abi.Pair
 }
 
 // New returns an engine without a bundle: it denies everything with
@@ -74,9 +77,9 @@ func New(verifier Verifier, config Config) *Engine {
 	return &Engine{
 		verifier:    verifier,
 		config:      config,
-		tokens:      newCache[*known](config.CacheBytes),
-		credentials: newCache[*bundle.Credential](config.CacheBytes / 4),
-		unknown:     newCache[struct{}](config.CacheBytes / 16),
+		tokens:      newCache[uint64, *known](config.CacheBytes),
+		credentials: newCache[string, *bundle.Credential](config.CacheBytes / 4),
+		unknown:     newCache[string, struct{}](config.CacheBytes / 16),
 	}
 }
 
@@ -86,19 +89,19 @@ type run struct {
 	engine  *Engine
 	bundle  *bundle.Bundle // the generation it began with
 	now     int64
-	headers []headerPair
+	headers abi.Pairs
 	facts   facts
 	route   *bundle.Route
 	next    int // index in the chain
 	who     caller
 	try     attempt
-	edits   [6]headerPair
 }
 
-// Start judges a request.
-func (e *Engine) Start(req Request) Step {
+// Start judges a request. The step is valid until the engine's next call.
+func (e *Engine) Start(req *Request) *Step {
 	r := &e.scratch
-	*r = run{engine: e, bundle: e.bundle, now: req.Now, headers: req.Headers, facts: readFacts(req.Headers)}
+	r.engine, r.bundle, r.route, r.now, r.headers, r.next = e, e.bundle, nil, req.Now, req.Headers, 0
+	r.facts, r.who, r.try = facts{}, caller{}, attempt{}
 	if code := r.choose(req); code != reason.Unspecified {
 		return r.deny(code, nil)
 	}
@@ -106,7 +109,10 @@ func (e *Engine) Start(req Request) Step {
 }
 
 // choose finds the route's chain, or why there is none (D2).
-func (r *run) choose(req Request) reason.Code {
+func (r *run) choose(req *Request) reason.Code {
+	if !r.facts.read(req.Headers) {
+		return reason.HostFailure
+	}
 	switch req.RouteState {
 	case RouteNone:
 		return reason.RouteNotFound
@@ -144,9 +150,9 @@ type Failure = reason.Code
 // reason.Unspecified when answer is the sidecar's, else why there is none;
 // asked is the question that was answered, which may be another request's with
 // the same Identity.
-func (e *Engine) Resume(p *Pending, asked *Question, answer wire.Answer, failure Failure, now int64) Step {
+func (e *Engine) Resume(p *Pending, asked *Question, answer wire.Answer, failure Failure, now int64) *Step {
 	if p == nil || p.run.engine != e || asked == nil || asked.Identity != p.question.Identity {
-		return Step{Reason: reason.Internal}
+		return e.become(Step{Reason: reason.Internal})
 	}
 	r := &e.scratch
 	*r = p.run
@@ -160,6 +166,12 @@ func (e *Engine) Resume(p *Pending, asked *Question, answer wire.Answer, failure
 	return r.chain()
 }
 
+// become sets the engine's one step.
+func (e *Engine) become(s Step) *Step {
+	e.step = s
+	return &e.step
+}
+
 // plugin returns the plugin whose turn it is.
 func (r *run) plugin() *bundle.Plugin {
 	if r.route == nil || r.next >= len(r.route.Chain) {
@@ -170,7 +182,7 @@ func (r *run) plugin() *bundle.Plugin {
 
 // ask returns the step that asks q. In one attempt a kind is asked once: whoever
 // wants to ask again has an answer that does not say what it should.
-func (r *run) ask(q *Question) Step {
+func (r *run) ask(q *Question) *Step {
 	bit := uint8(1) << q.Kind
 	if r.try.asked&bit != 0 {
 		code := r.try.failed
@@ -181,6 +193,8 @@ func (r *run) ask(q *Question) Step {
 	}
 	r.try.asked |= bit
 	p := &Pending{run: *r, question: q}
-	p.run.headers = slices.Clone(r.headers) // the caller's are scratch
-	return Step{Kind: Ask, Question: q, Pending: p, RequestID: r.facts.id}
+	p.run.headers = abi.Pairs(strings.Clone(string(r.headers))) // the caller's are scratch
+	p.run.facts = facts{}
+	p.run.facts.read(p.run.headers)
+	return r.engine.become(Step{Kind: Ask, Question: q, Pending: p, RequestID: p.run.facts.id})
 }

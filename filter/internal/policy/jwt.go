@@ -20,12 +20,11 @@ func (r *run) jwt(p *bundle.Plugin) (reason.Code, *Question) {
 	if code := r.token(&c.Common); code != reason.Unspecified {
 		return code, nil
 	}
-	tok := r.try.token
-	root := tok.Claims.Root()
+	tok, set := r.try.known.token, &r.try.known.claims
 	if tok.OtherPurpose() {
 		return reason.TokenType, nil
 	}
-	if code := claims.Purpose(root, c.AcceptIDTokens); code != reason.Unspecified {
+	if code := set.Purpose(c.AcceptIDTokens); code != reason.Unspecified {
 		return code, nil
 	}
 	key, code := keyClaim(tok, c.KeyClaim)
@@ -39,11 +38,11 @@ func (r *run) jwt(p *bundle.Plugin) (reason.Code, *Question) {
 	if !allows(cred.Alg, tok.Alg) || len(c.Algorithms) > 0 && !allows(c.Algorithms, tok.Alg) {
 		return reason.AlgorithmMismatch, nil
 	}
-	set := keySet{name: key, credential: true, id: cred.Version, keys: cred.Keys, remote: cred.Remote}
-	if code, question := r.prove(p, set); code != reason.Allowed {
+	keys := keySet{name: key, credential: true, id: cred.Version, keys: cred.Keys, remote: cred.Remote}
+	if code, question := r.prove(p, &keys); code != reason.Allowed {
 		return code, question
 	}
-	if code := r.judgeClaims(c, cred, root); code != reason.Unspecified {
+	if code := r.judgeClaims(c, cred, set); code != reason.Unspecified {
 		return code, nil
 	}
 	if cred.Consumer == nil {
@@ -105,7 +104,7 @@ func (r *run) credential(p *bundle.Plugin, key string) (*bundle.Credential, reas
 		}
 		return nil, r.try.failed, nil
 	}
-	tok := r.try.token
+	tok := r.try.known.token
 	q := &Question{Question: wire.Question{
 		Kind: wire.Lookup, Instance: p.ID, Generation: r.bundle.Generation, Key: key,
 		KeyID: tok.KeyID, Alg: tok.Alg,
@@ -133,7 +132,7 @@ const base64Mark = "\x00"
 type claimErrors struct{ exp, nbf string }
 
 // judgeClaims checks what the plugin and the credential ask of the claims.
-func (r *run) judgeClaims(c *bundle.JWT, cred *bundle.Credential, root jsonx.Value) reason.Code {
+func (r *run) judgeClaims(c *bundle.JWT, cred *bundle.Credential, set *claims.Set) reason.Code {
 	leeway := c.Leeway
 	if cred.Leeway != 0 {
 		leeway = cred.Leeway
@@ -145,7 +144,7 @@ func (r *run) judgeClaims(c *bundle.JWT, cred *bundle.Credential, root jsonx.Val
 			code = why
 		}
 	}
-	exp := root.Get("exp")
+	exp := set.Expires
 	seconds, ok := claims.Date(exp)
 	if c.VerifyExp {
 		switch {
@@ -158,7 +157,7 @@ func (r *run) judgeClaims(c *bundle.JWT, cred *bundle.Credential, root jsonx.Val
 		}
 	}
 	if c.VerifyNbf {
-		nbf := root.Get("nbf")
+		nbf := set.NotBefore
 		start, ok := claims.Date(nbf)
 		switch {
 		case nbf.Kind() != jsonx.Number:
@@ -178,13 +177,13 @@ func (r *run) judgeClaims(c *bundle.JWT, cred *bundle.Credential, root jsonx.Val
 	}
 	for _, issuers := range [...][]string{c.Issuers, cred.Issuers} {
 		if len(issuers) > 0 {
-			if code := claims.Issuer(root, issuers); code != reason.Unspecified {
+			if code := set.IssuedBy(issuers); code != reason.Unspecified {
 				return code
 			}
 		}
 	}
 	for _, audiences := range [...][]string{c.Audiences, cred.Audiences} {
-		if code := claims.Audience(root, audiences); code != reason.Unspecified {
+		if code := set.MeantFor(audiences); code != reason.Unspecified {
 			return code
 		}
 	}

@@ -19,9 +19,8 @@ func (r *run) oidc(p *bundle.Plugin) (reason.Code, *Question) {
 	if code := r.token(&c.Common); code != reason.Unspecified {
 		return code, nil
 	}
-	tok := r.try.token
-	root := tok.Claims.Root()
-	if code := accessToken(tok, root, c.AcceptIDTokens); code != reason.Unspecified {
+	tok, set := r.try.known.token, &r.try.known.claims
+	if code := accessToken(tok, set, c.AcceptIDTokens); code != reason.Unspecified {
 		return code, nil
 	}
 	if tok.Alg.Family() == jose.HMAC || len(c.Algorithms) > 0 && !allows(c.Algorithms, tok.Alg) {
@@ -36,38 +35,38 @@ func (r *run) oidc(p *bundle.Plugin) (reason.Code, *Question) {
 	if len(issuers) == 0 {
 		issuers = trust.Issuers
 	}
-	if code := claims.Issuer(root, issuers); code != reason.Unspecified {
+	if code := set.IssuedBy(issuers); code != reason.Unspecified {
 		return code, nil
 	}
 	times := claims.Times{Leeway: c.Leeway, RequireExp: true}
-	if code := times.Check(root, r.now); code != reason.Unspecified {
+	if code := times.Check(set, r.now); code != reason.Unspecified {
 		return code, nil
 	}
-	if code := claims.Audience(root, c.Audiences); code != reason.Unspecified {
+	if code := set.MeantFor(c.Audiences); code != reason.Unspecified {
 		return code, nil
 	}
-	set := keySet{name: trust.ID, id: trust.Hash, keys: trust.Keys, remote: true}
-	if code, question := r.prove(p, set); code != reason.Allowed {
+	keys := keySet{name: trust.ID, id: trust.Hash, keys: trust.Keys, remote: true}
+	if code, question := r.prove(p, &keys); code != reason.Allowed {
 		return code, question
 	}
 	for i := range c.Required {
-		if code := r.require(&c.Required[i], root); code != reason.Unspecified {
+		if code := r.require(&c.Required[i], set.Root); code != reason.Unspecified {
 			return code, nil
 		}
 	}
-	r.try.identifier, _ = root.Get("sub").Text()
+	r.try.identifier, _ = set.Subject.Text()
 	return reason.Allowed, nil
 }
 
 // accessToken refuses tokens made for something else. The header's typ is at+jwt
 // (RFC 9068 §2.1) or says nothing; claims of the payload tell the rest.
-func accessToken(tok *jose.Token, root jsonx.Value, acceptID bool) reason.Code {
+func accessToken(tok *jose.Token, set *claims.Set, acceptID bool) reason.Code {
 	switch tok.Type {
 	case "", "jwt", "at+jwt":
 	default:
 		return reason.TokenType
 	}
-	return claims.Purpose(root, acceptID)
+	return set.Purpose(acceptID)
 }
 
 // trusted returns the issuer's trust record: the one that came as an answer to

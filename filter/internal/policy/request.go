@@ -23,7 +23,10 @@ type Request struct {
 	Now        int64 // Unix seconds
 	RouteState RouteState
 	Route      string
-	Headers    []abi.Pair // in order, pseudo-headers included, names in lower case
+	// Headers are in order, pseudo-headers included, names in lower case. Like
+	// Route they may be memory that is written over when the call returns: what
+	// has to last is copied.
+	Headers abi.Pairs
 }
 
 // facts are what the machine needs of the headers, found in one pass.
@@ -32,40 +35,49 @@ type facts struct {
 	path      string // with the query
 	authority string
 	id        string // x-request-id
-	grpc      bool
-	spoofed   []string
+	// authorization is the value of the Authorization header, and copies how many
+	// there are: nearly every token comes in one.
+	authorization string
+	copies        int
+	grpc          bool
+	spoofed       []string
 }
 
-func readFacts(headers []abi.Pair) facts {
-	var f facts
-	for i := range headers {
-		name := headers[i].Key
-		if name == "" {
+// read finds the facts; false when the headers are no list of headers.
+func (f *facts) read(headers abi.Pairs) bool {
+	c := headers.Cursor()
+	for c.Next() {
+		if c.Key == "" {
 			continue
 		}
-		switch name[0] {
+		switch c.Key[0] {
 		case ':':
-			switch name {
+			switch c.Key {
 			case ":method":
-				f.method = headers[i].Value
+				f.method = c.Value
 			case ":path":
-				f.path = headers[i].Value
+				f.path = c.Value
 			case ":authority":
-				f.authority = headers[i].Value
+				f.authority = c.Value
+			}
+		case 'a':
+			if c.Key == "authorization" {
+				f.authorization = c.Value
+				f.copies++
 			}
 		case 'c':
-			if name == "content-type" {
-				f.grpc = isGRPC(headers[i].Value)
+			if c.Key == "content-type" {
+				f.grpc = isGRPC(c.Value)
 			}
 		case 'x', 'X':
-			if name == "x-request-id" {
-				f.id = headers[i].Value
-			} else if identity.IsHeader(name) {
-				f.spoofed = append(f.spoofed, name)
+			if c.Key == "x-request-id" {
+				f.id = c.Value
+			} else if identity.IsHeader(c.Key) {
+				f.spoofed = append(f.spoofed, c.Key)
 			}
 		}
 	}
-	return f
+	return c.Whole() && len(headers) > 4
 }
 
 // wellFormed reports whether the target of the request can be read in one way
@@ -77,13 +89,17 @@ func (f *facts) wellFormed() bool {
 		return false
 	}
 	for i := range len(f.authority) {
-		if c := f.authority[i]; c <= 0x20 || c >= 0x7f || strings.IndexByte(`,@/\?#"<>`, c) >= 0 {
+		if targetBytes[f.authority[i]]&noHost != 0 {
 			return false
 		}
 	}
-	for i := 0; i < len(f.path) && f.path[i] != '?'; i++ {
-		switch c := f.path[i]; {
-		case c <= 0x20, c >= 0x7f, c == '\\', c == '#':
+	for i := 0; i < len(f.path); i++ {
+		c := f.path[i]
+		switch class := targetBytes[c]; {
+		case class&inPath == 0:
+		case c == '?':
+			return true
+		case class&noPath != 0:
 			return false
 		case c == '%' && (i+2 >= len(f.path) || hexValue(f.path[i+1]) > 15 || hexValue(f.path[i+2]) > 15):
 			return false
@@ -93,6 +109,28 @@ func (f *facts) wellFormed() bool {
 	}
 	return true
 }
+
+// Classes of the bytes of a target.
+const (
+	noHost = 1 << iota // may not stand in a host
+	noPath             // may not stand in a path
+	inPath             // needs a look in a path
+)
+
+var targetBytes = func() (table [256]uint8) {
+	for c := range 256 {
+		if c <= 0x20 || c >= 0x7f || strings.IndexByte(`,@/\?#"<>`, byte(c)) >= 0 {
+			table[c] |= noHost
+		}
+		if c <= 0x20 || c >= 0x7f || c == '\\' || c == '#' {
+			table[c] |= noPath | inPath
+		}
+		if c == '?' || c == '%' || c == '/' {
+			table[c] |= inPath
+		}
+	}
+	return table
+}()
 
 // dotSegment reports whether s begins with a segment that some reader takes for
 // . or .. , whether or not a parameter follows, plain or escaped.

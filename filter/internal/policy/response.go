@@ -3,6 +3,7 @@ package policy
 import (
 	"strings"
 
+	"github.com/sallyport-auth/sallyport/internal/abi"
 	"github.com/sallyport-auth/sallyport/internal/bundle"
 	"github.com/sallyport-auth/sallyport/internal/jsonx"
 	"github.com/sallyport-auth/sallyport/internal/reason"
@@ -10,14 +11,18 @@ import (
 
 // deny refuses the request in the words of the plugin that did, or in the
 // proxy's own where p is nil.
-func (r *run) deny(code reason.Code, p *bundle.Plugin) Step {
+func (r *run) deny(code reason.Code, p *bundle.Plugin) *Step {
+	return r.engine.become(r.denial(code, p))
+}
+
+func (r *run) denial(code reason.Code, p *bundle.Plugin) Step {
 	if code.Passes() {
 		code = reason.Internal
 	}
 	s := Step{Kind: Deny, Reason: code, Note: r.try.note, RequestID: r.facts.id}
 	switch {
 	case code.Ours():
-		s.Response = response(503, message(code.Text()), headerPair{Key: "retry-after", Value: "1"})
+		s.Response = response(503, message(code.Text()), abi.Pair{Key: "retry-after", Value: "1"})
 	case code == reason.HTTPSRequired:
 		s.Response = r.requireHTTPS()
 	case p == nil:
@@ -32,12 +37,13 @@ func (r *run) deny(code reason.Code, p *bundle.Plugin) Step {
 
 // Denial returns the response for an outcome that no run produced: the filter
 // could not even read the request.
-func Denial(code reason.Code) Step {
-	return (&run{}).deny(code, nil)
+func Denial(code reason.Code) *Step {
+	s := (&run{}).denial(code, nil)
+	return &s
 }
 
-func response(status int, body string, headers ...headerPair) Response {
-	headers = append(headers, headerPair{Key: "content-type", Value: "application/json; charset=utf-8"})
+func response(status int, body string, headers ...abi.Pair) Response {
+	headers = append(headers, abi.Pair{Key: "content-type", Value: "application/json; charset=utf-8"})
 	return Response{Status: status, Headers: headers, Body: body}
 }
 
@@ -50,13 +56,13 @@ func (r *run) requireHTTPS() Response {
 	status := r.route.RequireHTTPS
 	if status == 426 { // RFC 9110 §15.5.22 asks for Upgrade
 		return response(426, message(reason.HTTPSRequired.Text()),
-			headerPair{Key: "connection", Value: "Upgrade"}, headerPair{Key: "upgrade", Value: "TLS/1.2, HTTP/1.1"})
+			abi.Pair{Key: "connection", Value: "Upgrade"}, abi.Pair{Key: "upgrade", Value: "TLS/1.2, HTTP/1.1"})
 	}
-	return Response{Status: status, Headers: []headerPair{{Key: "location", Value: "https://" + r.facts.authority + r.facts.path}}}
+	return Response{Status: status, Headers: []abi.Pair{{Key: "location", Value: "https://" + r.facts.authority + r.facts.path}}}
 }
 
 // challenge returns a WWW-Authenticate value (RFC 6750 §3).
-func challenge(realm string, code reason.Code, scope string) headerPair {
+func challenge(realm string, code reason.Code, scope string) abi.Pair {
 	value, sep := "Bearer", " "
 	add := func(name, text string) {
 		if text != "" {
@@ -67,7 +73,7 @@ func challenge(realm string, code reason.Code, scope string) headerPair {
 	add("realm", realm)
 	add("error", code.OAuth())
 	add("scope", scope)
-	return headerPair{Key: "www-authenticate", Value: value}
+	return abi.Pair{Key: "www-authenticate", Value: value}
 }
 
 // quoted escapes for a quoted-string (RFC 9110 §5.6.4).

@@ -16,7 +16,8 @@ const (
 	Ask
 )
 
-// Step is what happens next to a request. The zero Step denies with 503.
+// Step is what happens next to a request. The zero Step denies with 503. One that
+// an engine returned is valid until the engine is called again.
 type Step struct {
 	Kind     Kind
 	Reason   reason.Code // the outcome of Allow and Deny
@@ -30,8 +31,7 @@ type Step struct {
 	RequestID string
 }
 
-// Edits are changes to the request headers, removals first. They are valid until
-// the engine's next call.
+// Edits are changes to the request headers, removals first.
 type Edits struct {
 	Remove []string
 	Set    []abi.Pair // replaces what is there

@@ -4,14 +4,14 @@ import (
 	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/bundle"
+	"github.com/sallyport-auth/sallyport/internal/claims"
 	"github.com/sallyport-auth/sallyport/internal/jose"
 	"github.com/sallyport-auth/sallyport/internal/reason"
 )
 
 // attempt is what one plugin has found out about the request so far.
 type attempt struct {
-	token      *jose.Token // nil until it is found and parsed
-	known      *known      // what is remembered of the token, nil for nothing
+	known      *known // the token, nil until it is found and parsed
 	credential *bundle.Credential
 	trust      *bundle.Trust // newer than the bundle's
 	verdict    verdictOf
@@ -25,24 +25,35 @@ type attempt struct {
 
 // token finds and parses the request's one token.
 func (r *run) token(c *bundle.Common) reason.Code {
-	if r.try.token != nil {
+	if r.try.known != nil {
 		return reason.Unspecified
 	}
 	raw, code := r.find(c)
 	if code != reason.Unspecified {
 		return code
 	}
-	if e := r.engine.tokens.get(raw, r.now); e != nil {
+	if e := r.engine.tokens.get(fingerprint(raw), r.now); e != nil && e.value.token.Raw == raw {
 		r.try.known = e.value
-		r.try.token = &e.value.token
 		return reason.Unspecified
 	}
-	tok, code := jose.Parse(raw)
+	// Cloned, because all that is read of it shares its memory.
+	tok, code := jose.Parse(strings.Clone(raw))
 	if code != reason.Unspecified {
 		return code
 	}
-	r.try.token = &tok
+	r.try.known = &known{token: tok, claims: claims.Read(tok.Claims.Root())}
 	return reason.Unspecified
+}
+
+// fingerprint is what a token is looked up by: the end of its signature, which
+// is as good as random. Whoever makes two tokens with one end makes them take
+// turns in the cache; they are compared whole.
+func fingerprint(raw string) uint64 {
+	var f uint64
+	for i := max(0, len(raw)-10); i < len(raw); i++ {
+		f = f<<6 ^ uint64(raw[i])
+	}
+	return f
 }
 
 // find looks for tokens in every place that the configuration names, in Kong's
@@ -60,30 +71,25 @@ func (r *run) find(c *bundle.Common) (string, reason.Code) {
 	if len(c.QueryNames) > 0 {
 		query(r.facts.path, c.QueryNames, found)
 	}
-	for i := range r.headers {
-		h := &r.headers[i]
-		if len(c.CookieNames) > 0 && h.Key == "cookie" {
-			cookies(h.Value, c.CookieNames, found)
+	if len(c.CookieNames) > 0 {
+		for h := r.headers.Cursor(); h.Next(); {
+			if h.Key == "cookie" {
+				cookies(h.Value, c.CookieNames, found)
+			}
 		}
 	}
 	for _, name := range c.HeaderNames {
-		copies, bearers := 0, 0
-		for i := range r.headers {
-			h := &r.headers[i]
-			if len(h.Key) != len(name) || h.Key != name {
-				continue
-			}
-			// A proxy may have joined two headers by a comma, which stands in no token.
-			for value := h.Value; value != ""; copies++ {
-				var one string
-				one, value, _ = strings.Cut(value, ",")
-				if t := bearer(one); t != "" {
-					found(t)
-					bearers++
+		var values headerValues
+		if name == "authorization" && r.facts.copies < 2 {
+			values.add(r.facts.authorization, found)
+		} else {
+			for h := r.headers.Cursor(); h.Next(); {
+				if h.Key == name {
+					values.add(h.Value, found)
 				}
 			}
 		}
-		if bearers > 0 && copies > bearers {
+		if values.bearers > 0 && values.others > 0 {
 			n++ // a bearer token beside another value of the same header
 		}
 	}
@@ -94,6 +100,24 @@ func (r *run) find(c *bundle.Common) (string, reason.Code) {
 		return "", reason.CredentialMultiple
 	}
 	return token, reason.Unspecified
+}
+
+// headerValues counts the values of the headers with one name.
+type headerValues struct{ bearers, others int }
+
+// add counts the values of one header. A proxy may have joined two by a comma,
+// which stands in no token.
+func (v *headerValues) add(value string, found func(string)) {
+	for value != "" {
+		var one string
+		one, value, _ = strings.Cut(value, ",")
+		if t := bearer(one); t != "" {
+			found(t)
+			v.bearers++
+		} else {
+			v.others++
+		}
+	}
 }
 
 // bearer returns the token of a header value with the scheme Bearer, in any
@@ -111,7 +135,15 @@ func bearer(value string) string {
 	return trimSpace(rest)
 }
 
-func trimSpace(s string) string { return strings.Trim(s, " \t") }
+func trimSpace(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
+}
 
 // cookies yields the values of the named cookies of one Cookie header
 // (RFC 6265 §5.4).

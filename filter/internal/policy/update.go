@@ -69,7 +69,7 @@ func (e *Engine) learn(p *bundle.Plugin, asked *Question, answer *wire.Answer, n
 	}
 	if c := answer.Credential; c != nil {
 		if key := asked.Key + asked.Credential; c.Key == key { // one of the two is set
-			size := 512
+			size := 512 + len(key)
 			for _, k := range c.Keys {
 				size += len(k.DER) + 64
 			}
@@ -78,7 +78,7 @@ func (e *Engine) learn(p *bundle.Plugin, asked *Question, answer *wire.Answer, n
 		}
 	}
 	if asked.Kind == wire.Lookup && answer.Code == reason.CredentialUnknown {
-		e.unknown.put(strings.Clone(asked.Key), struct{}{}, now+unknownLifetime, 0)
+		e.unknown.put(strings.Clone(asked.Key), struct{}{}, now+unknownLifetime, len(asked.Key))
 	}
 	if t := answer.Trust; t != nil && asked.Kind == wire.Keys && t.ID == asked.Trust && e.bundle != nil {
 		e.replaceTrust(t)

@@ -114,18 +114,20 @@ func (b *bench) sync() {
 }
 
 // request puts a case in the words of the machine: what a proxy would show of it.
-func (b *bench) request(c *vectors.Case) policy.Request {
+func (b *bench) request(c *vectors.Case) *policy.Request {
 	b.t.Helper()
 	target, headers := c.Build(b.t, b.env)
-	req := policy.Request{Now: time.Now().Unix(), Headers: []abi.Pair{
+	req := policy.Request{Now: time.Now().Unix()}
+	pairs := []abi.Pair{
 		{Key: ":authority", Value: "gateway.example"}, {Key: ":path", Value: target}, {Key: ":method", Value: c.Method},
 		{Key: "x-request-id", Value: "test"},
-	}}
+	}
 	h := http.Header{}
 	for _, x := range headers {
-		req.Headers = append(req.Headers, abi.Pair{Key: strings.ToLower(x.Name), Value: x.Value})
+		pairs = append(pairs, abi.Pair{Key: strings.ToLower(x.Name), Value: x.Value})
 		h.Add(x.Name, x.Value)
 	}
+	req.Headers = abi.Pairs(abi.AppendPairs(nil, pairs))
 	path, _, _ := strings.Cut(target, "?")
 	entry := b.table.Match(&routing.Request{Host: "gateway.example", Path: path, Method: c.Method,
 		Header: func(name string) (string, bool) { v := h.Values(name); return strings.Join(v, ","), len(v) > 0 }})
@@ -133,11 +135,11 @@ func (b *bench) request(c *vectors.Case) policy.Request {
 	if entry != nil {
 		req.RouteState, req.Route = policy.RouteChosen, entry.Name
 	}
-	return req
+	return &req
 }
 
 // judge runs a request to its end, answering its questions.
-func (b *bench) judge(req policy.Request) policy.Step {
+func (b *bench) judge(req *policy.Request) *policy.Step {
 	b.t.Helper()
 	step := b.engine.Start(req)
 	for i := 0; step.Kind == policy.Ask; i++ {
@@ -155,7 +157,7 @@ func (b *bench) judge(req policy.Request) policy.Step {
 }
 
 // result is what a client and an upstream would see of a step.
-func result(step policy.Step, req policy.Request) vectors.Result {
+func result(step *policy.Step, req *policy.Request) vectors.Result {
 	r := vectors.Result{Status: 200, Reason: step.Reason.Error(), Header: http.Header{}}
 	if step.Kind == policy.Deny {
 		r.Status, r.Body = step.Response.Status, step.Response.Body
@@ -165,7 +167,7 @@ func result(step policy.Step, req policy.Request) vectors.Result {
 		return r
 	}
 	r.Upstream = http.Header{}
-	for _, h := range req.Headers {
+	for h := req.Headers.Cursor(); h.Next(); {
 		gone := false
 		for _, name := range step.Edits.Remove {
 			gone = gone || name == h.Key

@@ -10,21 +10,22 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/wire"
 )
 
-// known is what is remembered of a token: that it reads like this, and under
-// which keys its signature held. It says nothing of time, issuer or anybody's
-// right to pass; those are judged at every request.
+// known is what is known of a token, and remembered once its signature held: how
+// it reads, and under which keys it holds. It says nothing of time, issuer or
+// anybody's right to pass; those are judged at every request.
 type known struct {
-	token  jose.Token
+	token  *jose.Token
+	claims claims.Set
 	proofs []string // hashes of trust records, versions of credentials
 }
+
+// knownSize is roughly what a known token takes beside its texts.
+const knownSize = 512
 
 // maxProofs bounds under how many keys one token is remembered.
 const maxProofs = 4
 
 func (k *known) proves(id string) bool {
-	if k == nil {
-		return false
-	}
 	for _, p := range k.proofs {
 		if p == id {
 			return true
@@ -55,8 +56,8 @@ const maxCandidates = 4
 // prove establishes that the token's signature holds: remembered, by the
 // proxy's verify_signature, or by the sidecar. The code is reason.Allowed when
 // it does.
-func (r *run) prove(p *bundle.Plugin, set keySet) (reason.Code, *Question) {
-	tok := r.try.token
+func (r *run) prove(p *bundle.Plugin, set *keySet) (reason.Code, *Question) {
+	tok := r.try.known.token
 	if r.try.known.proves(set.id) {
 		return reason.Allowed, nil
 	}
@@ -111,11 +112,11 @@ func (r *run) prove(p *bundle.Plugin, set keySet) (reason.Code, *Question) {
 func candidates(keys []bundle.Key, tok *jose.Token) ([]*bundle.Key, reason.Code) {
 	var found []*bundle.Key
 	code := reason.KeyUnknown
-	collect := func(match func(*bundle.Key) bool) {
+	collect := func(id string) {
 		for i := range keys {
 			k := &keys[i]
 			switch {
-			case !match(k):
+			case tok.KeyID != "" && k.ID != id:
 			case k.Unusable != "":
 				code = reason.CredentialUnusable
 			case !k.Allows(tok.Alg):
@@ -127,13 +128,9 @@ func candidates(keys []bundle.Key, tok *jose.Token) ([]*bundle.Key, reason.Code)
 			}
 		}
 	}
-	if tok.KeyID == "" {
-		collect(func(*bundle.Key) bool { return true })
-	} else {
-		collect(func(k *bundle.Key) bool { return k.ID == tok.KeyID })
-		if code == reason.KeyUnknown && len(found) == 0 {
-			collect(func(k *bundle.Key) bool { return k.ID == "" })
-		}
+	collect(tok.KeyID)
+	if tok.KeyID != "" && code == reason.KeyUnknown && len(found) == 0 {
+		collect("")
 	}
 	if len(found) > 0 {
 		return found, reason.Unspecified
@@ -142,8 +139,8 @@ func candidates(keys []bundle.Key, tok *jose.Token) ([]*bundle.Key, reason.Code)
 }
 
 // question puts a question about a key set together.
-func (r *run) question(p *bundle.Plugin, kind wire.Kind, set keySet) *Question {
-	tok := r.try.token
+func (r *run) question(p *bundle.Plugin, kind wire.Kind, set *keySet) *Question {
+	tok := r.try.known.token
 	q := &Question{Question: wire.Question{
 		Kind: kind, Instance: p.ID, Generation: r.bundle.Generation,
 		KeyID: tok.KeyID, Alg: tok.Alg,
@@ -187,8 +184,11 @@ func (r *run) take(asked *Question, answer *wire.Answer) {
 			r.try.credential = answer.Credential
 		}
 	}
-	tok := r.try.token
-	if answer.Verdict == wire.Unjudged || tok == nil || asked.Input != tok.SigningInput || asked.Signature != tok.Signature {
+	if answer.Verdict == wire.Unjudged || r.try.known == nil {
+		return
+	}
+	tok := r.try.known.token
+	if asked.Input != tok.SigningInput || asked.Signature != tok.Signature {
 		return
 	}
 	switch {
@@ -203,25 +203,22 @@ func (r *run) take(asked *Question, answer *wire.Answer) {
 
 // remember keeps the token with the proof that it holds.
 func (r *run) remember(id string) {
-	if k := r.try.known; k != nil {
-		if len(k.proofs) < maxProofs {
-			k.proofs = append(k.proofs, id)
-		}
+	k := r.try.known
+	if len(k.proofs) == maxProofs {
 		return
 	}
+	k.proofs = append(k.proofs, id)
+	if len(k.proofs) > 1 {
+		return // it is there
+	}
 	until := r.now + verdictLifetime
-	if exp, ok := claims.Date(r.try.token.Claims.Root().Get("exp")); ok && exp < until {
+	if exp, ok := claims.Date(k.claims.Expires); ok && exp < until {
 		until = exp
 	}
 	if until <= r.now {
 		return
 	}
-	k := &known{token: *r.try.token, proofs: []string{id}}
-	raw := strings.Clone(k.token.Raw)
-	k.token.Raw = raw
-	k.token.SigningInput = raw[:len(k.token.SigningInput)]
-	size := k.token.Header.Size() + k.token.Claims.Size() + len(k.token.Signature) + 256
-	r.engine.tokens.put(raw, k, until, size)
-	r.try.known = k
-	r.try.token = &k.token
+	tok := k.token
+	size := len(tok.Raw) + tok.Header.Size() + tok.Claims.Size() + len(tok.Signature) + knownSize
+	r.engine.tokens.put(fingerprint(tok.Raw), k, until, size)
 }
