@@ -183,3 +183,36 @@ func TestECDSASignature(t *testing.T) {
 		t.Error("an RSA signature's length depends on the key, not on the algorithm")
 	}
 }
+
+// TestParserRemembers: what a parser has seen before changes nothing.
+func TestParserRemembers(t *testing.T) {
+	var p Parser
+	good := compact(`{"alg":"RS256","kid":"a","typ":"at+jwt"}`, `{"n":1}`)
+	other := compact(`{"alg":"ES256","kid":"b"}`, `{"n":2}`)
+	for _, raw := range []string{good, good, other, compact(`{"alg":"none"}`, `{}`), other, good, "x" + good, good} {
+		got, code := p.Parse(raw)
+		want, wantCode := Parse(raw)
+		if code != wantCode {
+			t.Fatalf("%s: %v, without memory %v", raw, code, wantCode)
+		}
+		if code == 0 && (got.Alg != want.Alg || got.KeyID != want.KeyID || got.Type != want.Type ||
+			got.Header.Doc.Source() != want.Header.Doc.Source() || got.Claims.Source() != want.Claims.Source()) {
+			t.Fatalf("%s: %+v, without memory %+v", raw, got, want)
+		}
+	}
+}
+
+// TestTokenOwnsItsMemory: the text that was parsed may be written over.
+func TestTokenOwnsItsMemory(t *testing.T) {
+	raw := compact(`{"alg":"RS256","kid":"key","typ":"JWT"}`, `{"sub":"somebody"}`)
+	memory := []byte(raw)
+	tok, code := Parse(text(memory))
+	if code != 0 {
+		t.Fatal(code)
+	}
+	clear(memory)
+	sub, _ := tok.Claims.Root().Get("sub").Text()
+	if tok.Raw != raw || tok.KeyID != "key" || sub != "somebody" || tok.SigningInput+"."+b64(tok.Signature) != raw {
+		t.Errorf("the token changed with the text it was parsed from: %+v", tok)
+	}
+}

@@ -17,26 +17,41 @@ const (
 	maxNodes  = 1 << 12
 )
 
-// Token is a parsed JWS. Its strings may share memory with the text it was
-// parsed from.
+// Header is a JOSE header (RFC 7515 §4).
+type Header struct {
+	Alg   Alg
+	KeyID string // kid, "" when absent
+	Type  string // typ, lower case, without "application/"
+	Doc   jsonx.Doc
+}
+
+// Token is a parsed JWS.
 type Token struct {
+	Header
 	Raw          string // the token
 	SigningInput string // its first two parts and the dot between them
 	Signature    string // the decoded third part
-	Alg          Alg    // as the header says
-	KeyID        string // kid, "" when absent
-	Type         string // typ, lower case, without "application/"
-	Header       jsonx.Doc
 	Claims       jsonx.Doc
 }
 
+// Parser reads tokens. It remembers the last header, for those of one issuer are
+// all alike. The zero Parser is ready; it is not safe for concurrent use.
+type Parser struct {
+	encoded string // the last header that was accepted, as it stands in a token
+	header  Header
+}
+
+// Parse is Parser.Parse for a single token.
+func Parse(raw string) (*Token, reason.Code) { return new(Parser).Parse(raw) }
+
 // Parse reads a compact JWS whose payload is a JSON object. The code is
-// reason.Unspecified when it succeeded, else why the token is refused.
-func Parse(raw string) (*Token, reason.Code) {
+// reason.Unspecified when it succeeded, else why the token is refused. The token
+// shares no memory with raw.
+func (p *Parser) Parse(raw string) (*Token, reason.Code) {
 	if len(raw) > MaxToken {
 		return nil, reason.TokenTooLarge
 	}
-	t, code := parse(raw)
+	t, code := p.parse(raw)
 	if code != 0 {
 		// The dots are counted only now: a part that holds one is never accepted.
 		switch strings.Count(raw, ".") {
@@ -50,20 +65,26 @@ func Parse(raw string) (*Token, reason.Code) {
 	return t, 0
 }
 
-func parse(raw string) (*Token, reason.Code) {
+func (p *Parser) parse(raw string) (*Token, reason.Code) {
 	first := strings.IndexByte(raw, '.')
 	last := first + 1 + strings.IndexByte(raw[first+1:], '.')
 	if first < 0 || last == first {
 		return nil, reason.TokenMalformed
 	}
+	space := append(make([]byte, 0, 2*len(raw)), raw...) // of all texts of the token
+	raw = text(space)
 	t := &Token{Raw: raw, SigningInput: raw[:last]}
-	space := make([]byte, 0, len(raw)) // of all that is decoded
 	var code reason.Code
-	if space, code = object(&t.Header, space, raw[:first], maxHeader); code != 0 {
-		return nil, code
-	}
-	if code := t.readHeader(); code != 0 {
-		return nil, code
+	if p.encoded != "" && raw[:first] == p.encoded {
+		t.Header = p.header
+	} else {
+		if space, code = object(&t.Header.Doc, space, raw[:first], maxHeader); code != 0 {
+			return nil, code
+		}
+		if code := t.Header.read(); code != 0 {
+			return nil, code
+		}
+		p.encoded, p.header = raw[:first], t.Header
 	}
 	if space, code = object(&t.Claims, space, raw[first+1:last], MaxToken); code != 0 {
 		return nil, code
@@ -76,14 +97,17 @@ func parse(raw string) (*Token, reason.Code) {
 	return t, 0
 }
 
+// text returns bytes that nobody writes to again as a string.
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
 // object decodes one part behind the text in space and reads it as a JSON object.
 func object(doc *jsonx.Doc, space []byte, part string, limit int) ([]byte, reason.Code) {
-	space, text, ok := decode(space, part)
+	space, source, ok := decode(space, part)
 	if !ok {
 		return nil, reason.TokenEncoding
 	}
 	var err error
-	*doc, err = jsonx.Parse(text, jsonx.Limits{Bytes: limit, Depth: maxDepth, Nodes: maxNodes})
+	*doc, err = jsonx.Parse(source, jsonx.Limits{Bytes: limit, Depth: maxDepth, Nodes: maxNodes})
 	switch err {
 	case nil:
 	case jsonx.ErrDuplicate:
@@ -101,9 +125,9 @@ func object(doc *jsonx.Doc, space []byte, part string, limit int) ([]byte, reaso
 
 // decode reads canonical base64url without padding (RFC 7515 §2): every text
 // has one encoding, so that a token cannot be written a second way to slip past
-// a cache or a block list. It writes behind the text in space, which has room,
-// and returns what it wrote, which nobody writes to again, as a string.
-func decode(space []byte, part string) (rest []byte, text string, ok bool) {
+// a cache or a block list. It writes behind what is in space, which has room, and
+// returns what it wrote as a string.
+func decode(space []byte, part string) (rest []byte, decoded string, ok bool) {
 	out := space
 	for ; len(part) >= 4; part = part[4:] {
 		a, b, c, d := sextets[part[0]], sextets[part[1]], sextets[part[2]], sextets[part[3]]
@@ -128,8 +152,7 @@ func decode(space []byte, part string) (rest []byte, text string, ok bool) {
 		}
 		out = append(out, a<<2|b>>4, b<<4|c>>2)
 	}
-	written := out[len(space):]
-	return out, unsafe.String(unsafe.SliceData(written), len(written)), true
+	return out, text(out[len(space):]), true
 }
 
 // sextets are the values of base64url's digits (RFC 4648 §5), 255 for other bytes.
@@ -144,18 +167,18 @@ var sextets = func() (table [256]byte) {
 	return table
 }()
 
-// readHeader takes over the header parameters that matter and refuses those
+// read takes over the header parameters that matter and refuses those
 // that would make the token mean something else than it seems to.
-func (t *Token) readHeader() reason.Code {
-	h := t.Header.Root()
-	name, ok := h.Get("alg").Text()
+func (h *Header) read() reason.Code {
+	root := h.Doc.Root()
+	name, ok := root.Get("alg").Text()
 	if !ok {
 		return reason.AlgorithmUnsupported
 	}
-	if t.Alg = ParseAlg(name); t.Alg == Unsupported {
+	if h.Alg = ParseAlg(name); h.Alg == Unsupported {
 		return reason.AlgorithmUnsupported
 	}
-	for c := h.Cursor(); c.Next(); {
+	for c := root.Cursor(); c.Next(); {
 		switch c.Name() {
 		case "crit": // RFC 7515 §4.1.11: we implement no extension
 			return reason.HeaderCritical
@@ -166,7 +189,7 @@ func (t *Token) readHeader() reason.Code {
 		case "zip", "enc", "epk": // belong to JWE; what is inside is not what we read
 			return reason.TokenHeader
 		case "kid":
-			if t.KeyID, ok = c.Value().Text(); !ok {
+			if h.KeyID, ok = c.Value().Text(); !ok {
 				return reason.TokenHeader
 			}
 		case "typ":
@@ -174,7 +197,7 @@ func (t *Token) readHeader() reason.Code {
 			if !ok {
 				return reason.TokenHeader
 			}
-			t.Type = strings.TrimPrefix(strings.ToLower(typ), "application/")
+			h.Type = strings.TrimPrefix(strings.ToLower(typ), "application/")
 		}
 	}
 	return 0
@@ -184,6 +207,6 @@ func (t *Token) readHeader() reason.Code {
 // than to be shown to a resource: a logout token, a DPoP proof, an
 // introspection answer, a security event, a client assertion … By RFC 8725
 // §3.11 all of these end in "+jwt"; at+jwt (RFC 9068) is the one we want.
-func (t *Token) OtherPurpose() bool {
-	return strings.HasSuffix(t.Type, "+jwt") && t.Type != "at+jwt"
+func (h *Header) OtherPurpose() bool {
+	return strings.HasSuffix(h.Type, "+jwt") && h.Type != "at+jwt"
 }

@@ -65,6 +65,7 @@ type Engine struct {
 	credentials *cache[string, *bundle.Credential]
 	unknown     *cache[string, struct{}] // keys that no credential has
 
+	parser  jose.Parser
 	scratch run // of the request that is being judged
 	step    Step
 	edits   [6]abi.Pair

@@ -66,7 +66,7 @@ func allows(list []jose.Alg, alg jose.Alg) bool {
 func keyClaim(tok *jose.Token, name string) (string, reason.Code) {
 	v := tok.Claims.Root().Get(name)
 	if !present(v) {
-		v = tok.Header.Root().Get(name)
+		v = tok.Header.Doc.Root().Get(name)
 	}
 	if !present(v) {
 		return "", reason.KeyClaimMissing

@@ -5,7 +5,6 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/bundle"
 	"github.com/sallyport-auth/sallyport/internal/claims"
-	"github.com/sallyport-auth/sallyport/internal/jose"
 	"github.com/sallyport-auth/sallyport/internal/reason"
 )
 
@@ -36,8 +35,7 @@ func (r *run) token(c *bundle.Common) reason.Code {
 		r.try.known = e.value
 		return reason.Unspecified
 	}
-	// Cloned, because all that is read of it shares its memory.
-	tok, code := jose.Parse(strings.Clone(raw))
+	tok, code := r.engine.parser.Parse(raw)
 	if code != reason.Unspecified {
 		return code
 	}

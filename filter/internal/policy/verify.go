@@ -16,7 +16,8 @@ import (
 type known struct {
 	token  *jose.Token
 	claims claims.Set
-	proofs []string // hashes of trust records, versions of credentials
+	proofs [maxProofs]string // hashes of trust records, versions of credentials
+	proved int               // how many there are
 }
 
 // knownSize is roughly what a known token takes beside its texts.
@@ -26,7 +27,7 @@ const knownSize = 512
 const maxProofs = 4
 
 func (k *known) proves(id string) bool {
-	for _, p := range k.proofs {
+	for _, p := range k.proofs[:k.proved] {
 		if p == id {
 			return true
 		}
@@ -204,12 +205,12 @@ func (r *run) take(asked *Question, answer *wire.Answer) {
 // remember keeps the token with the proof that it holds.
 func (r *run) remember(id string) {
 	k := r.try.known
-	if len(k.proofs) == maxProofs {
+	if k.proved == maxProofs {
 		return
 	}
-	k.proofs = append(k.proofs, id)
-	if len(k.proofs) > 1 {
-		return // it is there
+	k.proofs[k.proved] = id
+	if k.proved++; k.proved > 1 {
+		return // it is in the cache
 	}
 	until := r.now + verdictLifetime
 	if exp, ok := claims.Date(k.claims.Expires); ok && exp < until {
@@ -219,6 +220,6 @@ func (r *run) remember(id string) {
 		return
 	}
 	tok := k.token
-	size := len(tok.Raw) + tok.Header.Size() + tok.Claims.Size() + len(tok.Signature) + knownSize
+	size := len(tok.Raw) + tok.Header.Doc.Size() + tok.Claims.Size() + len(tok.Signature) + knownSize
 	r.engine.tokens.put(fingerprint(tok.Raw), k, until, size)
 }
