@@ -34,6 +34,10 @@ type Config struct {
 	// PluginConfig is what on_configure reads, VMConfig what on_vm_start reads.
 	PluginConfig, VMConfig []byte
 
+	// Env are environment variables that the guest sees, each NAME=value. A module
+	// that was built with Go reads GOGC.
+	Env []string
+
 	// Workers is how many instances there are. The default is GOMAXPROCS.
 	Workers int
 

@@ -158,9 +158,8 @@ func (e *exchange) request(body *requestBody) *http.Request {
 	if m.Edits == 0 {
 		return out
 	}
-	out.Header = make(http.Header, len(m.Pairs()))
-	m.Export(out.Header)
-	out.Header.Del("Transfer-Encoding")
+	out.Header = m.Apply(e.r.Header)
+	delete(out.Header, "Transfer-Encoding")
 	if host, ok := m.Get(":authority"); ok {
 		out.Host = host
 	}

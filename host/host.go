@@ -63,7 +63,7 @@ func New(ctx context.Context, wasm []byte, config Config) (*Filter, error) {
 	}
 	f.ctx, f.stop = context.WithCancel(context.WithoutCancel(ctx))
 	f.module, err = vm.Compile(ctx, wasm, config.limits(), func(ctx context.Context, r wazero.Runtime, version string) error {
-		return errors.Join(wasi.Register(ctx, r, f.guestOutput), hostcall.Register(ctx, r, version))
+		return errors.Join(wasi.Register(ctx, r, f.config.Env, f.guestOutput), hostcall.Register(ctx, r, version))
 	})
 	if err != nil {
 		f.stop()

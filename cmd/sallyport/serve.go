@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport-auth/sallyport/host"
 	"github.com/sallyport-auth/sallyport/host/gateway"
 	"github.com/sallyport-auth/sallyport/internal/declarative"
+	"github.com/sallyport-auth/sallyport/internal/envoyconf"
 	sidecar "github.com/sallyport-auth/sallyport/oidc-sidecar"
 )
 
@@ -119,6 +120,7 @@ func serve(ctx context.Context, o serveOptions, logger *slog.Logger, listening f
 	s.filter, err = host.New(ctx, wasm, host.Config{
 		Name: "sallyport", RootID: "sallyport", VMID: "sallyport",
 		Workers:      o.workers,
+		Env:          []string{"GOGC=" + envoyconf.GOGC},
 		PluginConfig: []byte(f.Settings.FilterConfig(sidecarCluster)),
 		Clusters:     map[string]string{sidecarCluster: "unix:" + socket},
 		Deadline:     deadline(o.filter),

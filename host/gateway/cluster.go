@@ -60,7 +60,7 @@ func newCluster(c ClusterConfig) *cluster {
 			if c.HTTP2 { // many requests share it: their silence is not the connection's
 				return conn, nil
 			}
-			return &upstreamConn{conn, c.ReadTimeout, c.WriteTimeout}, nil
+			return &upstreamConn{Conn: conn, readTimeout: c.ReadTimeout, writeTimeout: c.WriteTimeout}, nil
 		},
 		Protocols:           protocols,
 		DisableCompression:  true,

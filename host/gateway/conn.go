@@ -29,14 +29,33 @@ type clientConn struct {
 	net.Conn
 	conns *connections
 	once  sync.Once
+	write deadline
 }
 
 // Write implements net.Conn: each write has its own time.
 func (c *clientConn) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(idleTimeout)); err != nil {
+	if err := c.write.move(time.Now(), idleTimeout, c.SetWriteDeadline); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)
+}
+
+// deadline is a deadline that is moved on by every read or write. Moving it costs
+// more than most writes, so it is moved when a sixteenth of its time has gone by:
+// what waits is ended up to so much too early.
+type deadline struct {
+	mu    sync.Mutex
+	moved time.Time
+}
+
+func (d *deadline) move(now time.Time, timeout time.Duration, set func(time.Time) error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if now.Sub(d.moved) < timeout/16 {
+		return nil
+	}
+	d.moved = now
+	return set(now.Add(timeout))
 }
 
 // Close implements net.Conn.
@@ -83,13 +102,14 @@ func (s *connections) closeAll() {
 // write_timeout.
 type upstreamConn struct {
 	net.Conn
-	read, write time.Duration
+	readTimeout, writeTimeout time.Duration // 0 for none
+	read, write               deadline
 }
 
 // Read implements net.Conn.
 func (c *upstreamConn) Read(p []byte) (int, error) {
-	if c.read > 0 {
-		if err := c.SetReadDeadline(time.Now().Add(c.read)); err != nil {
+	if c.readTimeout > 0 {
+		if err := c.read.move(time.Now(), c.readTimeout, c.SetReadDeadline); err != nil {
 			return 0, err
 		}
 	}
@@ -100,13 +120,13 @@ func (c *upstreamConn) Read(p []byte) (int, error) {
 // piece of the question on.
 func (c *upstreamConn) Write(p []byte) (int, error) {
 	now := time.Now()
-	if c.write > 0 {
-		if err := c.SetWriteDeadline(now.Add(c.write)); err != nil {
+	if c.writeTimeout > 0 {
+		if err := c.write.move(now, c.writeTimeout, c.SetWriteDeadline); err != nil {
 			return 0, err
 		}
 	}
-	if c.read > 0 {
-		if err := c.SetReadDeadline(now.Add(c.read)); err != nil {
+	if c.readTimeout > 0 {
+		if err := c.read.move(now, c.readTimeout, c.SetReadDeadline); err != nil {
 			return 0, err
 		}
 	}

@@ -20,11 +20,19 @@ type Map struct {
 	pairs []abi.Pair
 	// Edits counts changes, so that somebody who depends on the content can tell
 	// whether to look again.
-	Edits int
+	Edits   int
+	changed []string // the names that were edited
+	replace bool     // the whole map was
 }
 
-// joined are the names that Envoy keeps once.
-var joined = map[string]bool{}
+// kind is what is known of a name.
+type kind struct {
+	lower  string
+	joined bool // Envoy keeps it once
+}
+
+// kinds are the usual names, in lower case and as net/http writes them.
+var kinds = map[string]kind{}
 
 func init() {
 	for _, n := range strings.Fields(`accept accept-encoding access-control-request-headers
@@ -32,14 +40,29 @@ func init() {
 		content-type expect grpc-accept-encoding grpc-timeout host if-match if-modified-since if-none-match
 		if-range origin pragma referer upgrade user-agent via x-client-trace-id x-envoy-original-path
 		x-forwarded-client-cert x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto x-request-id`) {
-		joined[n] = true
+		kinds[n], kinds[http.CanonicalHeaderKey(n)] = kind{n, true}, kind{n, true}
 	}
+	for _, n := range strings.Fields(`accept-language cookie date dnt etag forwarded link location
+		proxy-authorization range sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode
+		sec-fetch-site sec-fetch-user server set-cookie te traceparent tracestate trailer
+		upgrade-insecure-requests vary www-authenticate x-api-key x-forwarded-path x-forwarded-prefix x-real-ip
+		content-language transfer-encoding last-modified`) {
+		kinds[n], kinds[http.CanonicalHeaderKey(n)] = kind{n, false}, kind{n, false}
+	}
+}
+
+// Lower returns a header name in lower case.
+func Lower(name string) string {
+	if k, ok := kinds[name]; ok {
+		return k.lower
+	}
+	return strings.ToLower(name)
 }
 
 // Append adds a pair at the end, joining it to an earlier one where Envoy does.
 // It is no edit: this is how a map is filled.
 func (m *Map) Append(name, value string) {
-	if joined[name] {
+	if kinds[name].joined {
 		if i := m.index(name); i >= 0 {
 			if m.pairs[i].Value == "" {
 				m.pairs[i].Value = value
@@ -71,7 +94,7 @@ func (m *Map) Size() int {
 
 // Get returns the value of a name: the first of several.
 func (m *Map) Get(name string) (string, bool) {
-	if i := m.index(strings.ToLower(name)); i >= 0 {
+	if i := m.index(Lower(name)); i >= 0 {
 		return m.pairs[i].Value, true
 	}
 	return "", false
@@ -79,7 +102,7 @@ func (m *Map) Get(name string) (string, bool) {
 
 // Joined returns all values of a name, joined by commas.
 func (m *Map) Joined(name string) (value string, ok bool) {
-	name = strings.ToLower(name)
+	name = Lower(name)
 	for _, p := range m.pairs {
 		if p.Key != name {
 			continue
@@ -95,14 +118,20 @@ func (m *Map) Joined(name string) (value string, ok bool) {
 
 // Add appends a pair, joining it to an earlier one where Envoy does.
 func (m *Map) Add(name, value string) {
+	m.Append(m.edit(name), value)
+}
+
+// edit notes an edit and returns the name in lower case.
+func (m *Map) edit(name string) string {
 	m.Edits++
-	m.Append(strings.ToLower(name), value)
+	name = Lower(name)
+	m.changed = append(m.changed, name)
+	return name
 }
 
 // Replace sets a name to one value: in the place of the first, or at the end.
 func (m *Map) Replace(name, value string) {
-	m.Edits++
-	name = strings.ToLower(name)
+	name = m.edit(name)
 	i := m.index(name)
 	if i < 0 {
 		m.pairs = append(m.pairs, abi.Pair{Key: name, Value: value})
@@ -115,8 +144,7 @@ func (m *Map) Replace(name, value string) {
 
 // Remove drops a name with all its values. That it is not there is no error.
 func (m *Map) Remove(name string) {
-	m.Edits++
-	name = strings.ToLower(name)
+	name = m.edit(name)
 	m.pairs = slices.DeleteFunc(m.pairs, func(p abi.Pair) bool { return p.Key == name })
 }
 
@@ -124,9 +152,10 @@ func (m *Map) Remove(name string) {
 // added; names that are not in pairs go as well (proxy_set_header_map_pairs).
 func (m *Map) Set(pairs []abi.Pair) {
 	m.Edits++
+	m.replace = true
 	m.pairs = m.pairs[:0]
 	for _, p := range pairs {
-		m.Append(strings.ToLower(p.Key), strings.Clone(p.Value))
+		m.Append(Lower(p.Key), strings.Clone(p.Value))
 	}
 }
 
@@ -139,10 +168,19 @@ func (m *Map) Fill(h http.Header) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
+	m.pairs = slices.Grow(m.pairs, len(names)+8)
 	for _, name := range names {
-		lower := Lower(name)
-		for _, v := range h[name] {
-			m.Append(lower, v)
+		k, usual := kinds[name]
+		if !usual {
+			k.lower = strings.ToLower(name)
+		}
+		values := h[name]
+		for _, v := range values {
+			if len(values) == 1 && usual {
+				m.pairs = append(m.pairs, abi.Pair{Key: k.lower, Value: v})
+			} else {
+				m.Append(k.lower, v)
+			}
 		}
 	}
 }
@@ -151,35 +189,32 @@ func (m *Map) Fill(h http.Header) {
 // everything that was there.
 func (m *Map) Export(h http.Header) {
 	clear(h)
+	m.export(h, func(string) bool { return true })
+}
+
+// Apply returns a copy of h, which the map was filled with, with the edits made.
+// It shares the values of headers that were not edited.
+func (m *Map) Apply(h http.Header) http.Header {
+	out := make(http.Header, len(h)+len(m.changed))
+	if m.replace {
+		m.Export(out)
+		return out
+	}
+	for name, values := range h {
+		if !slices.Contains(m.changed, Lower(name)) {
+			out[name] = values
+		}
+	}
+	m.export(out, func(name string) bool { return slices.Contains(m.changed, name) })
+	return out
+}
+
+func (m *Map) export(h http.Header, wanted func(name string) bool) {
 	for _, p := range m.pairs {
-		if p.Key == "" || p.Key[0] == ':' {
+		if p.Key == "" || p.Key[0] == ':' || !wanted(p.Key) {
 			continue
 		}
 		name := http.CanonicalHeaderKey(p.Key)
 		h[name] = append(h[name], p.Value)
 	}
-}
-
-// lower maps the usual canonical names to lower case without allocation.
-var lower = map[string]string{}
-
-func init() {
-	for name := range joined {
-		lower[http.CanonicalHeaderKey(name)] = name
-	}
-	for _, name := range strings.Fields(`accept-language cookie date dnt etag forwarded link location
-		proxy-authorization range sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode
-		sec-fetch-site sec-fetch-user server set-cookie te traceparent tracestate trailer
-		upgrade-insecure-requests vary www-authenticate x-api-key x-real-ip content-language
-		transfer-encoding last-modified`) {
-		lower[http.CanonicalHeaderKey(name)] = name
-	}
-}
-
-// Lower returns a header name in lower case.
-func Lower(name string) string {
-	if l, ok := lower[name]; ok {
-		return l
-	}
-	return strings.ToLower(name)
 }

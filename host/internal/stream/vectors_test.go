@@ -89,7 +89,7 @@ func newBench(t testing.TB) *bench {
 	ctx := context.Background()
 	m, err := vm.Compile(ctx, wasm, vm.Limits{CacheDir: filepath.Join(testenv.Root(), "build", "test", "cache")},
 		func(ctx context.Context, r wazero.Runtime, version string) error {
-			return errors.Join(wasi.Register(ctx, r, func(context.Context, bool, string) {}), hostcall.Register(ctx, r, version))
+			return errors.Join(wasi.Register(ctx, r, nil, func(context.Context, bool, string) {}), hostcall.Register(ctx, r, version))
 		})
 	if err != nil {
 		t.Fatal(err)

@@ -46,11 +46,12 @@ type function struct {
 	call   func(ctx context.Context, m api.Memory, stack []uint64) Errno
 }
 
-// Register adds the functions to a runtime, under both names of the module.
-func Register(ctx context.Context, r wazero.Runtime, log Logger) error {
+// Register adds the functions to a runtime, under both names of the module. env
+// holds the environment variables that guests see, each NAME=value.
+func Register(ctx context.Context, r wazero.Runtime, env []string, log Logger) error {
 	for _, module := range []string{"wasi_snapshot_preview1", "wasi_unstable"} {
 		b := r.NewHostModuleBuilder(module)
-		for _, f := range functions(log) {
+		for _, f := range functions(environ(env), log) {
 			call := f.call
 			b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, m api.Module, stack []uint64) {
 				stack[0] = uint64(call(ctx, m.Memory(), stack))
@@ -68,12 +69,41 @@ func Register(ctx context.Context, r wazero.Runtime, log Logger) error {
 	return nil
 }
 
-func functions(log Logger) []function {
+// environ holds environment variables, each NAME=value.
+type environ []string
+
+// sizes is environ_sizes_get(*count, *bytes).
+func (e environ) sizes(_ context.Context, m api.Memory, s []uint64) Errno {
+	bytes := 0
+	for _, v := range e {
+		bytes += len(v) + 1
+	}
+	if !m.WriteUint32Le(uint32(s[0]), uint32(len(e))) || !m.WriteUint32Le(uint32(s[1]), uint32(bytes)) {
+		return fault
+	}
+	return success
+}
+
+// get is environ_get(**variables, *text): pointers into the text, in which each
+// variable has a zero byte behind it.
+func (e environ) get(_ context.Context, m api.Memory, s []uint64) Errno {
+	list, text := uint32(s[0]), uint32(s[1])
+	for _, v := range e {
+		if !m.WriteUint32Le(list, text) || !m.WriteString(text, v+"\x00") {
+			return fault
+		}
+		list += 4
+		text += uint32(len(v)) + 1
+	}
+	return success
+}
+
+func functions(env environ, log Logger) []function {
 	out := []function{
 		{"args_get", types("ii"), func(context.Context, api.Memory, []uint64) Errno { return success }},
 		{"args_sizes_get", types("ii"), noneOf},
-		{"environ_get", types("ii"), func(context.Context, api.Memory, []uint64) Errno { return success }},
-		{"environ_sizes_get", types("ii"), noneOf},
+		{"environ_get", types("ii"), env.get},
+		{"environ_sizes_get", types("ii"), env.sizes},
 		{"clock_time_get", types("iIi"), clockTime},
 		{"clock_res_get", types("ii"), func(context.Context, api.Memory, []uint64) Errno { return nosys }},
 		{"random_get", types("ii"), random},
