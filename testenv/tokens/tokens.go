@@ -76,9 +76,13 @@ func PublicJWK(pub crypto.PublicKey, kid string, more map[string]any) map[string
 	case *rsa.PublicKey:
 		out["kty"], out["n"], out["e"] = "RSA", b64(k.N.Bytes()), b64(big.NewInt(int64(k.E)).Bytes())
 	case *ecdsa.PublicKey:
-		size := (k.Curve.Params().BitSize + 7) / 8
+		point, err := k.Bytes() // 4, x, y (SEC 1 §2.3.3)
+		if err != nil {
+			panic(err)
+		}
+		half := len(point) / 2
 		out["kty"], out["crv"] = "EC", k.Curve.Params().Name
-		out["x"], out["y"] = b64(k.X.FillBytes(make([]byte, size))), b64(k.Y.FillBytes(make([]byte, size)))
+		out["x"], out["y"] = b64(point[1:1+half]), b64(point[1+half:])
 	case ed25519.PublicKey:
 		out["kty"], out["crv"], out["x"] = "OKP", "Ed25519", b64(k)
 	default:

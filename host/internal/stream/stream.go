@@ -2,7 +2,6 @@ package stream
 
 import (
 	"context"
-	"errors"
 
 	"github.com/sallyport-auth/sallyport/host/internal/headers"
 	"github.com/sallyport-auth/sallyport/host/internal/hostcall"
@@ -293,6 +292,3 @@ func flag(b bool) uint32 {
 	}
 	return 0
 }
-
-// errEnded is what body methods return for a stream that cannot go on.
-var errEnded = errors.New("stream: ended")
