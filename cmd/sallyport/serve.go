@@ -308,6 +308,3 @@ func metricName(name string) (metric string, labels, values []string) {
 	}
 	return strings.Map(clean, name), nil, nil
 }
-func demoCommand() *cobra.Command {
-	return &cobra.Command{Use: "demo", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error { return nil }}
-}
