@@ -78,16 +78,23 @@ func (r *rig) send(t testing.TB, method, target string, lines ...string) *exchan
 	return x
 }
 
-// eventually sends a request until it is answered with a status.
+// inARow is how many answers, each on its own connection, have to agree before
+// every worker is taken to know of a change: each learns of it by itself.
+const inARow = 12
+
+// eventually sends a request until it is answered with a status, by every worker.
 func (r *rig) eventually(t testing.TB, status int, method, target string, lines ...string) {
 	t.Helper()
-	last := 0
+	last, row := 0, 0
 	err := testenv.Poll(20*time.Second, func() bool {
 		res, err := testenv.TryRaw(r.Addr, testenv.Request(method, target, lines...))
 		if err == nil {
 			last = res.Status
 		}
-		return err == nil && res.Status == status
+		if row++; err != nil || res.Status != status {
+			row = 0
+		}
+		return row == inARow
 	})
 	if err != nil {
 		t.Fatalf("%s: %s %s: %v: the last answer was %d, want %d\n%s", r.Host, method, target, err, last, status, r.Gateway.Tail())

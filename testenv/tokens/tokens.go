@@ -157,3 +157,14 @@ func File(name string) string {
 	}
 	return string(data)
 }
+
+// Tamper returns a token with one bit of its signature changed.
+func Tamper(token string) string {
+	i := strings.LastIndexByte(token, '.') + 1
+	sig, err := base64.RawURLEncoding.DecodeString(token[i:])
+	if err != nil {
+		panic(err)
+	}
+	sig[len(sig)/2] ^= 1
+	return token[:i] + b64(sig)
+}
