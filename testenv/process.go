@@ -45,6 +45,8 @@ func Start(t testing.TB, name, path string, args []string, env ...string) *Proce
 	p.cmd = exec.Command(path, args...)
 	p.cmd.Env = append(p.cmd.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a script's children end with it
+	p.cmd.WaitDelay = 5 * time.Second
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +89,7 @@ func (p *Process) ExitCode() int {
 }
 
 // Signal sends a signal.
-func (p *Process) Signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
+func (p *Process) Signal(s syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, s) }
 
 // Kill ends the process without a chance to clean up.
 func (p *Process) Kill() {

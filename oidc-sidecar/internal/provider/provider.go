@@ -104,7 +104,9 @@ type Provider struct {
 	failures int
 	asked    int64 // requests for keys that reached the issuer
 
-	wake chan struct{}
+	wake  chan struct{}
+	once  sync.Once
+	tried chan struct{} // closed when the issuer has been asked once
 }
 
 // flight is a refresh that is under way.
@@ -121,8 +123,13 @@ func New(config Config, client *http.Client, logger *slog.Logger, now func() tim
 		unknown:  map[string]time.Time{},
 		next:     now(),
 		wake:     make(chan struct{}, 1),
+		tried:    make(chan struct{}),
 	}
 }
+
+// Tried is closed when the issuer has been asked for the first time, with or
+// without success.
+func (p *Provider) Tried() <-chan struct{} { return p.tried }
 
 // Config returns what the provider was made with.
 func (p *Provider) Config() Config { return p.config }
@@ -267,6 +274,7 @@ func (p *Provider) refresh(ctx context.Context) {
 	changed := p.store(set, life, started, err)
 	p.mu.Unlock()
 	close(f.done)
+	p.once.Do(func() { close(p.tried) })
 	select {
 	case p.wake <- struct{}{}:
 	default:

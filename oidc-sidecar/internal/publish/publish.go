@@ -80,8 +80,31 @@ func (p *Publisher) Close() {
 	p.work.Wait()
 }
 
-// Use puts a snapshot in force.
+// firstKeys is how long a snapshot waits for the keys of issuers that are new in
+// it. An issuer that takes longer is not there yet: its routes answer 503.
+const firstKeys = 3 * time.Second
+
+// Use puts a snapshot in force, once its issuers have been asked for their keys.
+// It is not called twice at a time.
 func (p *Publisher) Use(s *snapshot.Snapshot) error {
+	p.mu.Lock()
+	p.runProviders(s)
+	var tried []<-chan struct{}
+	for _, r := range p.providers {
+		tried = append(tried, r.Tried())
+	}
+	p.mu.Unlock()
+	limit := time.NewTimer(firstKeys)
+	defer limit.Stop()
+	for _, one := range tried {
+		select {
+		case <-one:
+			continue
+		case <-limit.C:
+		case <-p.ctx.Done():
+		}
+		break
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old, kept := p.current, p.kept
@@ -95,12 +118,12 @@ func (p *Publisher) Use(s *snapshot.Snapshot) error {
 	return nil
 }
 
-// runProviders starts the providers that the snapshots in force need and ends
-// the others; mu is held. A provider that is needed already goes on with the
-// keys it has.
-func (p *Publisher) runProviders() {
+// runProviders starts the providers that the snapshots in force need, and those
+// that are coming, and ends the others; mu is held. A provider that is needed
+// already goes on with the keys it has.
+func (p *Publisher) runProviders(coming ...*snapshot.Snapshot) {
 	needed := map[string]provider.Config{}
-	for _, s := range []*snapshot.Snapshot{p.kept, p.current} {
+	for _, s := range append(coming, p.kept, p.current) {
 		if s == nil {
 			continue
 		}

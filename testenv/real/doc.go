@@ -1,0 +1,3 @@
+// Package real tests against servers of others, really started. Its tests are
+// built with the tag real: make test-real.
+package real
