@@ -1,0 +1,104 @@
+package depcheck
+
+// rule says what the packages of a folder may import. Of several that fit, the
+// one with the longest path holds.
+type rule struct {
+	// path is a package of this module, or a folder with /... at the end.
+	path string
+	// own are the packages of this module that may be imported directly, in the
+	// same notation.
+	own []string
+	// modules are the other modules that may come along, directly or not.
+	modules []string
+	// never are packages of the standard library that may not come along,
+	// directly or not.
+	never []string
+	why   string
+}
+
+// Groups of the standard library.
+var (
+	// linked is out of bounds for whatever the filter links.
+	linked = []string{"fmt", "encoding/json", "encoding/hex", "net/...", "net", "os/...", "os", "time", "log/...", "log",
+		"crypto/...", "math/big", "regexp", "regexp/...", "text/...", "html/...", "context", "syscall", "runtime/debug"}
+	// noIO is out of bounds for whatever only computes.
+	noIO = []string{"net/http", "os/exec", "os/signal", "plugin", "database/..."}
+)
+
+// Other modules by what needs them.
+var (
+	wazero     = []string{"github.com/tetratelabs/wazero", "golang.org/x/sys"}
+	joseLibs   = []string{"github.com/go-jose/go-jose/v4", "github.com/golang-jwt/jwt/v5"}
+	yaml       = []string{"go.yaml.in/yaml/v4"}
+	prometheus = []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model",
+		"github.com/prometheus/common", "github.com/prometheus/procfs", "github.com/beorn7/perks",
+		"github.com/cespare/xxhash/v2", "github.com/munnerz/goautoneg", "google.golang.org/protobuf",
+		"golang.org/x/sys", "go.yaml.in/yaml/v2", "github.com/kylelemons/godebug"}
+	command = []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/inconshreveable/mousetrap"}
+	anyOwn  = []string{"..."}
+)
+
+// authentication is what a host for any proxy-wasm filter must know nothing of.
+var authentication = []string{"internal/reason", "internal/jose", "internal/claims", "internal/bundle", "internal/wire",
+	"internal/keys", "internal/identity", "internal/declarative", "filter/...", "oidc-sidecar/..."}
+
+var rules = []rule{
+	{"filter", []string{"filter/internal/plugin"}, nil, linked,
+		"main only brings the exports into the module"},
+	{"filter/internal/plugin", []string{"filter/internal/policy", "internal/abi", "internal/bundle", "internal/jose",
+		"internal/jsonx", "internal/reason", "internal/wire"}, nil, linked,
+		"thin glue between the ABI and the machine"},
+	{"filter/internal/policy", []string{"internal/abi", "internal/bundle", "internal/claims", "internal/identity",
+		"internal/jose", "internal/jsonx", "internal/reason", "internal/wire"}, nil, linked,
+		"the machine does no I/O and reads no clock; of abi it has the names of foreign functions only"},
+
+	{"internal/reason", nil, nil, linked, "a leaf"},
+	{"internal/jsonx", nil, nil, linked, "a leaf"},
+	{"internal/abi", nil, nil, linked, "numbers and a codec, for filter and host"},
+	{"internal/identity", nil, nil, linked, "a list of header names"},
+	{"internal/jose", []string{"internal/jsonx", "internal/reason"}, nil, linked,
+		"reads tokens; cryptography is the proxy's or the sidecar's"},
+	{"internal/claims", []string{"internal/jsonx", "internal/reason"}, nil, linked,
+		"judges at a time that is an argument"},
+	{"internal/bundle", []string{"internal/claims", "internal/jose", "internal/jsonx"}, nil, linked,
+		"the filter reads it"},
+	{"internal/wire", []string{"internal/bundle", "internal/jose", "internal/jsonx", "internal/reason"}, nil, linked,
+		"both sides of the contract link it"},
+
+	{"internal/redact", nil, nil, noIO, "a leaf; slog and encoding are what it hides secrets from"},
+	{"internal/version", nil, nil, noIO, "a leaf"},
+	{"internal/depcheck", nil, nil, nil, "a test"},
+	{"internal/routing", nil, nil, append([]string{"net", "os"}, noIO...), "the gateway's router knows no authentication and does no I/O"},
+	{"internal/keys", []string{"internal/bundle", "internal/jose", "internal/jsonx"}, joseLibs, noIO,
+		"the one place with cryptography for tokens"},
+	{"internal/declarative", []string{"internal/identity", "internal/jose", "internal/jsonx", "internal/keys",
+		"internal/routing"}, append(yaml, joseLibs...), noIO,
+		"reads a file; net is there for addresses, os for {vault://…}"},
+	{"internal/envoyconf", []string{"internal/declarative", "internal/routing", "internal/version"},
+		append(yaml, joseLibs...), noIO, "writes a file"},
+
+	{"host", []string{"host/internal/...", "internal/abi"}, wazero, nil,
+		"a public API for any filter: nothing heavy may come along"},
+	{"host/gateway", []string{"host", "host/internal/...", "internal/routing"}, wazero, nil,
+		"listeners, routes and clusters around it"},
+	{"host/internal/...", []string{"host/internal/...", "internal/abi"}, wazero, nil, "parts of the host"},
+
+	{"oidc-sidecar", []string{"oidc-sidecar/internal/...", "internal/declarative", "internal/redact"},
+		append(append(yaml, joseLibs...), prometheus...), nil, "a process of its own, without host and filter"},
+	{"oidc-sidecar/internal/...", []string{"oidc-sidecar/internal/...", "internal/bundle", "internal/claims",
+		"internal/declarative", "internal/jose", "internal/jsonx", "internal/keys", "internal/reason", "internal/redact",
+		"internal/version", "internal/wire"}, append(append(yaml, joseLibs...), prometheus...), nil, "parts of the sidecar"},
+
+	{"cmd/sallyport", []string{"host", "host/gateway", "internal/declarative", "internal/envoyconf", "internal/redact",
+		"internal/version", "oidc-sidecar", "testenv/demo"}, nil, nil, "puts the parts together; the demo brings its identity provider"},
+
+	{"testenv/...", anyOwn, nil, nil, "tests"},
+	{"examples/...", []string{"examples/...", "host", "host/gateway"}, nil, nil, "a user of the public API has no more"},
+}
+
+// homes are packages that do not stand in the lowest folder with all their
+// importers, with the reason.
+var homes = map[string]string{
+	"internal/envoyconf": "the command has no logic, and what writes routes stands beside what orders them",
+	"internal/depcheck":  "looks at every folder",
+}
