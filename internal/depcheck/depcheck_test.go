@@ -8,6 +8,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -39,9 +40,35 @@ func own(importPath string) (rel string, ok bool) {
 	return strings.CutPrefix(importPath, module+"/")
 }
 
+// sources looks at every Go file of the module, so that go test does not take the
+// result of an earlier run for good after one of them has changed.
+func sources(t *testing.T) {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "build" || d.Name() == "bin") {
+			return fs.SkipDir
+		}
+		if strings.HasSuffix(path, ".go") {
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // list runs go list -deps for the whole module and returns the packages by path.
 func list(t *testing.T, env ...string) map[string]listed {
 	t.Helper()
+	sources(t)
 	cmd := exec.Command("go", "list", "-deps", "-json", module+"/...")
 	cmd.Env = append(os.Environ(), env...)
 	var stderr bytes.Buffer
