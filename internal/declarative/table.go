@@ -232,15 +232,16 @@ func (r *Route) pathEntries(base routing.Entry, p Path, hasPath bool) []*routing
 	if p.Regex != nil {
 		return r.regexEntries(base, p, prefix)
 	}
+	strip := r.StripPath && hasPath && p.Prefix != "/" // of which nothing can be stripped
 	entry := func(path routing.Path, rewrite string) *routing.Entry {
 		e := base
 		e.Path, e.Rewrite = path, routing.Rewrite{Set: true, Prefix: rewrite}
-		if r.StripPath && hasPath && p.Prefix != "/" {
+		if strip {
 			e.Prefix = p.Prefix
 		}
 		return &e
 	}
-	if !r.StripPath || !hasPath {
+	if !strip {
 		if prefix == "" {
 			e := entry(routing.Path{Prefix: p.Prefix}, "")
 			e.Rewrite = routing.Rewrite{}
@@ -259,8 +260,18 @@ func (r *Route) pathEntries(base routing.Entry, p Path, hasPath bool) []*routing
 	if prefix != "" {
 		out = append(out, entry(routing.Path{Exact: p.Prefix}, prefix))
 	}
-	return append(out, entry(routing.Path{Prefix: p.Prefix}, prefix+"/"))
+	dots := entry(routing.Path{Prefix: p.Prefix + "."}, "")
+	dots.Rewrite = routing.Rewrite{
+		Regex:        regexp.MustCompile("^" + regexp.QuoteMeta(p.Prefix) + newDots + "(.*)$"),
+		Substitution: prefix + `/\1`,
+	}
+	return append(out, dots, entry(routing.Path{Prefix: p.Prefix}, prefix+"/"))
 }
+
+// newDots matches a dot segment, with or without a parameter, that begins where
+// something is stripped: of /api../x nothing but /x may be left, lest a request
+// climbs out of the service's path (kong/router/utils.lua, sanitize_uri_postfix).
+const newDots = `(?:\.\.?(?:;[^/]*)?(?:/|$))?`
 
 // regexEntries is pathEntries for a regular expression.
 func (r *Route) regexEntries(base routing.Entry, p Path, prefix string) []*routing.Entry {
@@ -285,11 +296,11 @@ func (r *Route) regexEntries(base routing.Entry, p Path, prefix string) []*routi
 		}
 		return out
 	case prefix == "":
-		return []*routing.Entry{entry(expr+".*", "^"+expr+"/?(.*)$", `/\1`)}
+		return []*routing.Entry{entry(expr+".*", "^"+expr+"(?:/|"+newDots+")(.*)$", `/\1`)}
 	}
 	return []*routing.Entry{
 		entry(expr+"(?:/.*)?", "^"+expr+"((?:/.*)?)$", prefix+`\1`),
-		entry(expr+".*", "^"+expr+"(.*)$", prefix+`/\1`),
+		entry(expr+".*", "^"+expr+newDots+"(.*)$", prefix+`/\1`),
 	}
 }
 
