@@ -19,7 +19,7 @@ type pendingSNI struct {
 // certificate reads a server certificate with its names.
 func (p *parser) certificate(v at) {
 	c := &Certificate{}
-	before := len(p.problems)
+	before := p.errors
 	ok := p.record(v, p.entity(v, &c.Entity, fields{
 		"cert":     p.text(&c.Cert, notEmpty),
 		"key":      p.text(&c.Key, notEmpty),
@@ -30,7 +30,7 @@ func (p *parser) certificate(v at) {
 	if !ok {
 		return
 	}
-	if len(p.problems) == before {
+	if p.errors == before {
 		if _, err := tls.X509KeyPair([]byte(c.Cert), []byte(c.Key)); err != nil {
 			p.fail(v, "certificate and key do not go together: %s", err)
 		}

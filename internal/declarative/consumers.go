@@ -68,7 +68,7 @@ func (p *parser) jwtSecret(v at, consumer *Consumer) {
 	if consumer == nil {
 		known["consumer"] = p.reference(&s.consumer)
 	}
-	before := len(p.problems)
+	before := p.errors
 	if !p.record(v, known) {
 		return
 	}
@@ -78,7 +78,7 @@ func (p *parser) jwtSecret(v at, consumer *Consumer) {
 	for _, name := range algorithms {
 		s.Algorithms = append(s.Algorithms, jose.ParseAlg(name))
 	}
-	if len(p.problems) == before {
+	if p.errors == before {
 		p.keyMaterial(v, s, algorithm, jwks)
 	}
 	p.file.JWTSecrets = append(p.file.JWTSecrets, s)

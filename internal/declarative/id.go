@@ -4,6 +4,7 @@ import (
 	"crypto/sha1" // RFC 4122 §4.3 asks for it; nothing rests on its strength
 	"encoding/hex"
 	"fmt"
+	"strconv"
 )
 
 type uuid [16]byte
@@ -33,6 +34,25 @@ var kongEntities = mustUUID("fd02801f-0957-4a15-a55a-c8d9606f30b5")
 // an upstream which has stored consumer ids finds its consumers again.
 func kongID(collection, key string) string {
 	return v5(v5(kongEntities, collection), key).String()
+}
+
+// kongID returns kongID's id for a name or, for an entity without one, for what
+// it is. Kong gives the latter a random id; ours has to outlive a reload, so that
+// equal ones are counted.
+func (p *parser) kongID(collection, name, what string) string {
+	if name != "" {
+		return kongID(collection, name)
+	}
+	key := collection + " " + what
+	if p.unnamed == nil {
+		p.unnamed = map[string]int{}
+	}
+	n := p.unnamed[key]
+	p.unnamed[key]++
+	if n > 0 {
+		what += "#" + strconv.Itoa(n)
+	}
+	return kongID(collection, what)
 }
 
 func mustUUID(s string) uuid {

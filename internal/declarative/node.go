@@ -13,8 +13,11 @@ import (
 const (
 	maxFile   = 64 << 20
 	maxVisits = 8 << 20
-	// maxProblems bounds a report. Nobody reads more.
+	// maxProblems bounds a report, errors and the rest apart, so that no number of
+	// warnings hides an error. Nobody reads more.
 	maxProblems = 1000
+	// maxMerges bounds how deep << stands within <<. A mapping may hold itself.
+	maxMerges = 8
 )
 
 // at is a value of the file and where it stands.
@@ -44,16 +47,24 @@ type parser struct {
 	file     *File
 	name     string
 	problems Problems
+	errors   int // how many were found, those beyond maxProblems too
+	others   int // notes and warnings, likewise
 	visits   int
+	merging  int // merges that are being followed
 
-	oldPaths      bool          // written for Kong before 3.0
-	pluginConfigs map[string]at // _plugin_configs by name
+	unnamed       map[string]int // entities without a name by what they are
+	oldPaths      bool           // written for Kong before 3.0
+	pluginConfigs map[string]at  // _plugin_configs by name
 	targets       []pendingTarget
 	snis          []pendingSNI
 }
 
 func (p *parser) report(s Severity, line int, path, format string, args ...any) {
-	if len(p.problems) < maxProblems {
+	n := &p.others
+	if s == Error {
+		n = &p.errors
+	}
+	if *n++; *n <= maxProblems {
 		p.problems = append(p.problems, Problem{s, p.name, line, path, fmt.Sprintf(format, args...)})
 	}
 }
@@ -129,20 +140,26 @@ func (p *parser) members(v at, yield func(name string, key, value at)) bool {
 		yield(name, at{key, v.key(name)}, at{value, v.key(name)})
 	}
 	for _, m := range merges {
-		p.merge(m, seen, yield, 0)
+		p.merge(m, seen, yield)
 	}
 	return true
 }
 
 // merge yields the members of the mapping, or list of mappings, behind <<.
-func (p *parser) merge(m at, seen map[string]bool, yield func(string, at, at), depth int) {
+func (p *parser) merge(m at, seen map[string]bool, yield func(string, at, at)) {
 	m, ok := p.resolve(m)
-	if !ok || depth > 8 {
+	if !ok {
 		return
 	}
+	if p.merging >= maxMerges {
+		p.fail(m, "is merged (<<) within %d others, or within itself", maxMerges)
+		return
+	}
+	p.merging++
+	defer func() { p.merging-- }()
 	if m.node.Kind == yaml.SequenceNode {
 		for _, n := range m.node.Content {
-			p.merge(at{n, m.path}, seen, yield, depth+1)
+			p.merge(at{n, m.path}, seen, yield)
 		}
 		return
 	}
@@ -176,6 +193,9 @@ func (p *parser) record(v at, known fields) bool {
 func suggest(name string, known fields) string {
 	best, distance := "", 3
 	for k := range known {
+		if len(name) > len(k)+distance {
+			continue // a name may be as long as the file
+		}
 		if d := editDistance(name, k); d < distance || d == distance && k < best {
 			best, distance = k, d
 		}
@@ -266,9 +286,9 @@ func (p *parser) texts(dst *[]string, checks ...check) reader {
 		*dst = []string{}
 		p.list(func(v at) {
 			var s string
-			before := len(p.problems)
+			before := p.errors
 			p.text(&s, checks...)(v)
-			if len(p.problems) == before {
+			if p.errors == before {
 				*dst = append(*dst, s)
 			}
 		})(v)
@@ -293,6 +313,10 @@ func (p *parser) int(dst *int64, low, high int64) reader {
 		n, err := strconv.ParseInt(v.node.Value, 10, 64)
 		if v.node.Kind != yaml.ScalarNode || v.node.Tag == "!!str" || err != nil {
 			p.fail(v, "is %s: expected an integer", kindName(v.node))
+			return
+		}
+		if digits := strings.TrimLeft(v.node.Value, "+-"); len(digits) > 1 && digits[0] == '0' {
+			p.fail(v, "is %s: expected an integer without a leading zero, which YAML 1.1 reads as octal", kindName(v.node))
 			return
 		}
 		if n < low || n > high {

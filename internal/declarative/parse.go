@@ -1,9 +1,12 @@
 package declarative
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -53,14 +56,22 @@ func load(src []byte) (root *yaml.Node, err error) {
 			root, err = nil, fmt.Errorf("yaml: %v", r)
 		}
 	}()
-	var doc yaml.Node
-	if err := yaml.Unmarshal(src, &doc); err != nil {
-		return nil, err
+	dec := yaml.NewDecoder(bytes.NewReader(src))
+	for {
+		var doc yaml.Node
+		err := dec.Decode(&doc)
+		switch {
+		case errors.Is(err, io.EOF):
+			return root, nil
+		case err != nil:
+			return nil, err
+		case len(doc.Content) == 0 || root != nil && doc.Content[0].Tag == "!!null":
+		case root != nil:
+			return nil, fmt.Errorf("yaml: line %d: a second document begins: expected one", doc.Content[0].Line)
+		default:
+			root = doc.Content[0]
+		}
 	}
-	if len(doc.Content) == 0 {
-		return nil, nil
-	}
-	return doc.Content[0], nil
 }
 
 // yamlError takes the line out of a message of the library.
@@ -75,14 +86,18 @@ func yamlError(err error) (text string, line int) {
 // topLevel reads the document. The format version comes first: it decides how
 // paths are read.
 func (p *parser) topLevel(root at) {
+	if root.node.Kind != yaml.MappingNode {
+		p.fail(root, "is %s: expected a mapping", kindName(root.node))
+		return
+	}
 	version := ""
-	p.members(root, func(name string, _, value at) {
-		if name == "_format_version" {
-			if value, ok := p.resolve(value); ok {
+	for i := 0; i+1 < len(root.node.Content); i += 2 {
+		if root.node.Content[i].Value == "_format_version" {
+			if value, ok := p.resolve(at{root.node.Content[i+1], "_format_version"}); ok {
 				version = value.node.Value
 			}
 		}
-	})
+	}
 	switch version {
 	case "3.0":
 	case "1.1", "2.1":
@@ -92,9 +107,7 @@ func (p *parser) topLevel(root at) {
 	default:
 		p.report(Error, root.line(), "_format_version", `is %q: expected "1.1", "2.1" or "3.0"`, version)
 	}
-	if root.node.Kind == yaml.MappingNode {
-		p.pluginConfigs = p.collectPluginConfigs(root)
-	}
+	p.pluginConfigs = p.collectPluginConfigs(root)
 	known := fields{
 		"_format_version": p.ignore,
 		"_transform":      p.ignore, // whether plain passwords get hashed; we have none

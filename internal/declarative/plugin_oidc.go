@@ -122,6 +122,9 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 		p.report(Note, v.line(), v.path, "%s: has no effect on bearer tokens", strings.Join(sorted(unused), ", "))
 	}
 	for _, name := range []string{"scopes", "audience", "groups", "roles"} {
+		if len(pairs[name].Any) > 0 && len(pairs[name].Claim) == 0 {
+			p.fail(v, "%s_required has no claim to look at: %s_claim is empty", name, name)
+		}
 		if len(pairs[name].Any) > 0 {
 			c.Required = append(c.Required, *pairs[name])
 		}

@@ -81,17 +81,24 @@ func (p *parser) resolveUpstreams() {
 			u.Targets = append(u.Targets, t.target)
 		}
 	}
-	byName := map[string]*Upstream{}
+	byName, byFold := map[string]*Upstream{}, map[string]*Upstream{}
 	for _, u := range p.file.Upstreams {
 		byName[u.Name] = u
+		byFold[foldHost(u.Name)] = u
 		if !slices.ContainsFunc(u.Targets, func(t Target) bool { return t.Weight > 0 }) {
 			p.report(Error, u.Line, u.Path, "upstream %s has no target with a weight: its requests could only fail", u.Name)
 		}
 	}
 	for _, s := range p.file.Services {
 		s.Upstream = byName[s.Host]
+		if like := byFold[foldHost(s.Host)]; s.Upstream == nil && like != nil {
+			p.report(Error, s.Line, s.Path, "host %s would be looked up in DNS: expected the upstream's name as it is written, %s", s.Host, like.Name)
+		}
 	}
 }
+
+// foldHost returns a host as DNS compares it.
+func foldHost(s string) string { return strings.ToLower(strings.TrimSuffix(s, ".")) }
 
 func (p *parser) resolveConsumers() {
 	f := p.file
@@ -168,7 +175,7 @@ func (p *parser) resolveCertificates() {
 	}
 	for i, l := range p.file.Settings.Listen {
 		if l.TLS && len(p.file.Certificates) == 0 {
-			p.report(Error, 0, "_sallyport.listeners["+strconv.Itoa(i)+"]", "is tls, and the file has no certificates")
+			p.report(Error, l.line, "_sallyport.listeners["+strconv.Itoa(i)+"]", "is tls, and the file has no certificates")
 		}
 	}
 }

@@ -61,7 +61,7 @@ func (p *parser) route(v at, service *Service) {
 		p.fail(v, "has no service: there is nothing to proxy to")
 	}
 	if r.ID == "" {
-		r.ID = kongID("routes", firstNonEmpty(r.Name, r.describe()))
+		r.ID = p.kongID("routes", r.Name, r.describe())
 	}
 	p.file.Routes = append(p.file.Routes, r)
 	for _, pl := range plugins {
@@ -149,7 +149,11 @@ func (p *parser) routeHeaders(v at, r *Route) {
 			return
 		}
 		var values []string
+		before := p.errors
 		p.texts(&values, notEmpty)(value)
+		if len(values) == 0 && p.errors == before {
+			p.fail(value, "has no values: the route would match without the header")
+		}
 		h := HeaderMatch{Name: lower}
 		for _, s := range values {
 			expr, isRegex := strings.CutPrefix(s, "~*")

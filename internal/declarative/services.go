@@ -14,16 +14,13 @@ const maxTimeout = 1<<31 - 2
 func (p *parser) service(v at) {
 	s := &Service{Protocol: "http", Retries: 5, ConnectTimeout: 60000, WriteTimeout: 60000, ReadTimeout: 60000, Verify: true, Enabled: true}
 	var port, retries, connect, write, read int64 = 0, 5, 60000, 60000, 60000
-	var protocolSet, urlSet bool
+	var whole *at // url, which wins over its parts as in Kong
 	var routes, plugins []at
 	collect := func(dst *[]at) reader { return p.list(func(v at) { *dst = append(*dst, v) }) }
 	ok := p.record(v, p.entity(v, &s.Entity, fields{
-		"name": p.text(&s.Name, notEmpty, entityName),
-		"url":  func(v at) { urlSet = true; p.serviceURL(v, s, &port) },
-		"protocol": func(v at) {
-			protocolSet = true
-			p.text(&s.Protocol, oneOf("http", "https", "grpc", "grpcs"))(v)
-		},
+		"name":            p.text(&s.Name, notEmpty, entityName),
+		"url":             func(v at) { whole = &v },
+		"protocol":        p.text(&s.Protocol, oneOf("http", "https", "grpc", "grpcs")),
 		"host":            p.text(&s.Host, notEmpty, hostName),
 		"port":            p.int(&port, 0, 65535),
 		"path":            p.text(&s.PathPrefix, servicePath),
@@ -51,12 +48,13 @@ func (p *parser) service(v at) {
 	if !ok {
 		return
 	}
-	if urlSet && (s.Host == "" || protocolSet) && s.Host == "" {
-		return // reported by serviceURL
+	if whole != nil {
+		p.serviceURL(*whole, s, &port)
 	}
-	if s.Host == "" {
+	if s.Host == "" && !p.failedAt(v.path) {
 		p.fail(v, "has neither url nor host: expected one of them")
 	}
+	s.Host = unbracket(s.Host)
 	s.Port, s.Retries = int(port), int(retries)
 	s.ConnectTimeout, s.WriteTimeout, s.ReadTimeout = int(connect), int(write), int(read)
 	if s.Port == 0 {
@@ -69,7 +67,7 @@ func (p *parser) service(v at) {
 		p.fail(v, "has a path and protocol %s: gRPC has none", s.Protocol)
 	}
 	if s.ID == "" {
-		s.ID = kongID("services", firstNonEmpty(s.Name, s.Protocol+"://"+s.Host+":"+strconv.Itoa(s.Port)+s.PathPrefix))
+		s.ID = p.kongID("services", s.Name, s.Protocol+"://"+s.Host+":"+strconv.Itoa(s.Port)+s.PathPrefix)
 	}
 	p.file.Services = append(p.file.Services, s)
 	for _, r := range routes {
@@ -106,13 +104,14 @@ func (p *parser) serviceURL(v at, s *Service, port *int64) {
 		p.fail(v, "has a host that %s", wrong)
 		return
 	}
-	if path := u.EscapedPath(); path != "" {
+	path := u.EscapedPath()
+	if path != "" {
 		if wrong := servicePath(path); wrong != "" {
 			p.fail(v, "has a path that %s", wrong)
 			return
 		}
-		s.PathPrefix = path
 	}
+	*port = 0
 	if u.Port() != "" {
 		n, err := strconv.ParseUint(u.Port(), 10, 16)
 		if err != nil || n == 0 {
@@ -121,7 +120,7 @@ func (p *parser) serviceURL(v at, s *Service, port *int64) {
 		}
 		*port = int64(n)
 	}
-	s.Protocol, s.Host = u.Scheme, u.Hostname()
+	s.Protocol, s.Host, s.PathPrefix = u.Scheme, u.Hostname(), path
 }
 
 // servicePath is a check for a path that is put before others (typedefs.path).
@@ -153,7 +152,7 @@ func isHex(c byte) bool {
 
 // hostName is a check for a host name or address without port (typedefs.host).
 func hostName(s string) string {
-	if addr, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil && addr.Zone() == "" {
+	if addr, err := netip.ParseAddr(unbracket(s)); err == nil && addr.Zone() == "" {
 		return ""
 	}
 	if strings.Contains(s, ":") {
@@ -163,6 +162,16 @@ func hostName(s string) string {
 		return "is " + strconv.Quote(s) + ": expected a host name or an IP address"
 	}
 	return ""
+}
+
+// unbracket returns an IPv6 address without its brackets, anything else as it is.
+func unbracket(s string) string {
+	if inner, ok := strings.CutPrefix(s, "["); ok {
+		if inner, ok = strings.CutSuffix(inner, "]"); ok && strings.Contains(inner, ":") {
+			return inner
+		}
+	}
+	return s
 }
 
 // isHostName reports whether s is letters, digits, dots, dashes and underscores

@@ -54,6 +54,8 @@ func (s *Settings) FilterConfig(cluster string) string {
 type Listener struct {
 	Address string // host:port
 	TLS     bool   // with the certificates of the file
+
+	line int
 }
 
 // minInstallationSecret is as long as the keys that are derived from it.
@@ -63,7 +65,7 @@ func (p *parser) settings(v at) {
 	s := &p.file.Settings
 	p.record(v, fields{
 		"listeners": p.list(func(v at) {
-			var l Listener
+			l := Listener{line: v.line()}
 			if p.record(v, fields{"address": p.text(&l.Address, listenAddress), "tls": p.bool(&l.TLS)}) {
 				if l.Address == "" {
 					if !p.failedAt(v.path) {

@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
-	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -24,7 +23,7 @@ func (p *parser) upstream(v at) {
 	algorithm := "round-robin"
 	var targets []at
 	ok := p.record(v, p.entity(v, &u.Entity, fields{
-		"name":        p.text(&u.Name, notEmpty, hostName),
+		"name":        p.text(&u.Name, notEmpty, upstreamName),
 		"algorithm":   p.text(&algorithm, oneOf("round-robin", "least-connections")),
 		"host_header": p.text(&u.HostHeader, notEmpty, hostPort),
 		"targets":     p.list(func(v at) { targets = append(targets, v) }),
@@ -123,7 +122,7 @@ func (p *parser) target(v at, upstream *Upstream) {
 // is 8000, as in Kong.
 func splitTarget(s string) (host string, port int, ok bool) {
 	host, port = s, 8000
-	if addr, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+	if addr, err := netip.ParseAddr(unbracket(s)); err == nil {
 		return addr.String(), port, addr.Zone() == ""
 	}
 	if h, ps, err := net.SplitHostPort(s); err == nil {
@@ -134,6 +133,15 @@ func splitTarget(s string) (host string, port int, ok bool) {
 		host, port = h, int(n)
 	}
 	return host, port, hostName(host) == "" && host != ""
+}
+
+// upstreamName is a check. Kong refuses addresses, which services name when they
+// mean no upstream.
+func upstreamName(s string) string {
+	if _, err := netip.ParseAddr(unbracket(s)); err == nil {
+		return "is " + strconv.Quote(s) + ": expected a name, not an address"
+	}
+	return hostName(s)
 }
 
 // hostPort is a check for a host with an optional port.
