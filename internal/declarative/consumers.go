@@ -31,7 +31,9 @@ func (p *parser) consumer(v at) {
 		return
 	}
 	if c.Username == "" && c.CustomID == "" {
-		p.fail(v, "has neither username nor custom_id: expected one of them")
+		if !p.failedAt(v.path) {
+			p.fail(v, "has neither username nor custom_id: expected one of them")
+		}
 		return
 	}
 	if c.ID == "" {

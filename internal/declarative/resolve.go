@@ -45,8 +45,10 @@ type index[E comparable] struct {
 	by   map[string]E
 }
 
-// add enters an entity under its names; empty ones are no names.
-func (x *index[E]) add(e Entity, entity E, names ...string) {
+// add enters an entity under its names; empty ones are no names. Of several that
+// are taken it reports the last: an id may have been made from the name behind it.
+func (x *index[E]) add(e Entity, entity E, names ...string) (ok bool) {
+	wrong := ""
 	if x.by == nil {
 		x.by = map[string]E{}
 	}
@@ -55,11 +57,15 @@ func (x *index[E]) add(e Entity, entity E, names ...string) {
 			continue
 		}
 		if other, taken := x.by[name]; taken && other != entity {
-			x.p.report(Error, e.Line, e.Path, "%q is taken by another of the %s", name, x.what)
+			wrong = name
 			continue
 		}
 		x.by[name] = entity
 	}
+	if wrong != "" {
+		x.p.report(Error, e.Line, e.Path, "%q is taken by another of the %s", wrong, x.what)
+	}
+	return wrong == ""
 }
 
 // find returns what a reference means, the zero E with an error for nothing.
@@ -85,7 +91,7 @@ func (p *parser) resolveUpstreams() {
 	for _, u := range p.file.Upstreams {
 		byName[u.Name] = u
 		byFold[foldHost(u.Name)] = u
-		if !slices.ContainsFunc(u.Targets, func(t Target) bool { return t.Weight > 0 }) {
+		if !slices.ContainsFunc(u.Targets, func(t Target) bool { return t.Weight > 0 }) && !p.failedAt(u.Path) {
 			p.report(Error, u.Line, u.Path, "upstream %s has no target with a weight: its requests could only fail", u.Name)
 		}
 	}
@@ -107,9 +113,9 @@ func (p *parser) resolveConsumers() {
 	customIDs := index[*Consumer]{p: p, what: "consumers' custom_ids"}
 	f.consumersByID, f.consumersByUsername = map[string]*Consumer{}, map[string]*Consumer{}
 	for _, c := range f.Consumers {
-		consumers.add(c.Entity, c, c.ID)
-		usernames.add(c.Entity, c, c.Username)
-		customIDs.add(c.Entity, c, c.CustomID)
+		if usernames.add(c.Entity, c, c.Username) && customIDs.add(c.Entity, c, c.CustomID) {
+			consumers.add(c.Entity, c, c.ID)
+		}
 		f.consumersByID[c.ID] = c
 		if c.Username != "" {
 			f.consumersByUsername[c.Username] = c
@@ -127,8 +133,9 @@ func (p *parser) resolveConsumers() {
 		if s.Consumer != nil {
 			p.generate(s, unnamed)
 		}
-		keys.add(s.Entity, s, s.Key)
-		ids.add(s.Entity, s, s.ID)
+		if keys.add(s.Entity, s, s.Key) {
+			ids.add(s.Entity, s, s.ID)
+		}
 	}
 }
 

@@ -46,7 +46,7 @@ func (p *parser) upstream(v at) {
 	if !ok {
 		return
 	}
-	if u.Name == "" {
+	if u.Name == "" && !p.failedAt(v.path) {
 		p.fail(v, "has no name: services refer to an upstream by it")
 	}
 	u.LeastConn = algorithm == "least-connections"
