@@ -176,8 +176,9 @@ func (p *parser) resolveCertificates() {
 	}
 	names := index[*Certificate]{p: p, what: "snis"}
 	for _, c := range p.file.Certificates {
+		c.SNIs = lower(c.SNIs)
 		for _, name := range c.SNIs {
-			names.add(c.Entity, c, strings.ToLower(name))
+			names.add(c.Entity, c, name)
 		}
 	}
 	for i, l := range p.file.Settings.Listen {
