@@ -1,0 +1,120 @@
+package declarative
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sallyport-auth/sallyport/internal/jose"
+)
+
+func TestOIDCConfig(t *testing.T) {
+	f, problems := Parse("k", []byte(`_format_version: "3.0"
+consumers: [{username: guest}]
+plugins:
+- name: openid-connect
+  config:
+    issuer: https://idp.example/realms/r/.well-known/openid-configuration
+    auth_methods: [bearer]
+    issuers_allowed: [https://idp.example/realms/r, https://other.example]
+    audience: [api]
+    scopes_required: ["read write", admin]
+    scopes_claim: [scp]
+    roles_required: [r]
+    roles_claim: [realm_access, roles]
+    leeway: 5
+    anonymous: guest
+    run_on_preflight: false
+    bearer_token_param_type: [header, query, cookie]
+    bearer_token_cookie_name: token
+    algorithms: [RS256, ES256]
+    accept_id_tokens: true
+    realm: my realm
+    timeout: 500
+    verify_claims: true
+    verify_parameters: false
+    enable_hs_signatures: false
+    client_id: [a]
+    client_secret: [b]
+    scopes: [openid]
+    session_secret: null
+    introspection_endpoint: null
+`), Options{})
+	if f == nil {
+		t.Fatal(problems)
+	}
+	c := f.Plugins[0].OIDC
+	if c.IssuerURL != "https://idp.example/realms/r" {
+		t.Errorf("the issuer is %s", c.IssuerURL)
+	}
+	if fmt.Sprint(c.Required) != "[{scopes [scp] [read write admin]} {roles [realm_access roles] [r]}]" {
+		t.Errorf("required: %v", c.Required)
+	}
+	if !slices.Equal(c.Required[0].Any, []string{"read write", "admin"}) {
+		t.Errorf("alternatives: %q", c.Required[0].Any)
+	}
+	if c.Anonymous != f.Consumers[0] || c.RunOnPreflight || c.Leeway != 5 || !c.AcceptIDTokens || c.Realm != "my realm" || c.Timeout != 500 || !c.Verify {
+		t.Errorf("%+v", c)
+	}
+	if !slices.Equal(c.HeaderNames, []string{"authorization"}) || !slices.Equal(c.QueryNames, []string{"access_token"}) || !slices.Equal(c.CookieNames, []string{"token"}) {
+		t.Errorf("places: %q %q %q", c.HeaderNames, c.QueryNames, c.CookieNames)
+	}
+	if !slices.Equal(c.Algorithms, []jose.Alg{jose.RS256, jose.ES256}) {
+		t.Errorf("algorithms: %v", c.Algorithms)
+	}
+	if got := problems.Error(); got != "k:4: note: plugins[0]: client_id, client_secret, scopes: has no effect on bearer tokens" {
+		t.Errorf("said: %s", got)
+	}
+}
+
+// Where Kong's default is unsafe ours is safe, and what is unsafe on purpose is
+// said.
+func TestSafeDefaults(t *testing.T) {
+	f, problems := Parse("k", []byte(`_format_version: "3.0"
+services: [{name: s, url: "https://h", tls_verify: false}]
+plugins:
+- {name: jwt}
+- name: openid-connect
+  config: {issuer: "http://idp.example", ssl_verify: false, verify_signature: false}
+`), Options{})
+	if f == nil {
+		t.Fatal(problems)
+	}
+	j, o := f.Plugins[0].JWT, f.Plugins[1].OIDC
+	if len(j.URIParamNames) != 0 || !slices.Equal(j.HeaderNames, []string{"authorization"}) || j.KeyClaimName != "iss" || !j.RunOnPreflight {
+		t.Errorf("jwt: %+v", j)
+	}
+	if len(o.QueryNames)+len(o.CookieNames) != 0 || !slices.Equal(o.HeaderNames, []string{"authorization"}) || !o.RunOnPreflight || o.Verify {
+		t.Errorf("openid-connect: %+v", o)
+	}
+	want := []string{
+		"2: warning: services[0].tls_verify: is false: anybody between here and the upstream can read and change requests",
+		"4: warning: plugins[0]: claims_to_verify does not have exp: expired tokens are accepted, as in Kong",
+		"5: warning: plugins[1]: issuer is not https: anybody in between can hand out keys of their own",
+		"5: note: plugins[1]: has no auth_methods: bearer tokens are verified, and nothing else",
+		"6: warning: plugins[1].config.ssl_verify: is false: anybody between here and the identity provider can hand out keys of their own",
+		"6: warning: plugins[1].config.verify_signature: is false: has no effect on tokens that clients present, whose signature is always verified",
+	}
+	if got := problems.Error(); got != "k:"+strings.Join(want, "\nk:") {
+		t.Errorf("got\n%s\nwant\nk:%s", got, strings.Join(want, "\nk:"))
+	}
+}
+
+// Every field of Kong's schema is either read, noted or refused by name: none is
+// unknown.
+func TestOIDCKnowsKongsFields(t *testing.T) {
+	for name := range oidcRefused {
+		if name == "auth_methods" {
+			continue
+		}
+		f, problems := Parse("k", []byte("_format_version: '3.0'\nplugins: [{name: openid-connect, config: {issuer: 'https://i', auth_methods: [bearer], "+name+": null}}]"), Options{})
+		if f == nil {
+			t.Errorf("%s: null: %v", name, problems)
+		}
+		got := refused(t, "_format_version: '3.0'\nplugins: [{name: openid-connect, config: {issuer: 'https://i', auth_methods: [bearer], "+name+": [x]}}]", Options{}).Error()
+		if strings.Contains(got, "unknown field") {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
