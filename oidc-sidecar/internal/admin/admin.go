@@ -213,8 +213,9 @@ func page(w http.ResponseWriter, r *http.Request, n int, item func(int) any) {
 	for i := offset; i < n && len(out.Data) < size; i++ {
 		out.Data = append(out.Data, item(i))
 	}
-	if end := offset + size; end < n {
-		next, where := strconv.Itoa(end), r.URL.Path+"?offset="+strconv.Itoa(end)+"&size="+strconv.Itoa(size)
+	if offset < n-size {
+		next := strconv.Itoa(offset + size)
+		where := r.URL.EscapedPath() + "?offset=" + next + "&size=" + strconv.Itoa(size)
 		out.Offset, out.Next = &next, &where
 	}
 	reply(w, http.StatusOK, out)
@@ -226,5 +227,7 @@ func reply(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the client is gone: nobody to tell
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false) // so that next can be copied as it is shown
+	_ = enc.Encode(body)     // the client is gone: nobody to tell
 }
