@@ -2,8 +2,6 @@ package sidecar
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 )
 
 // metrics enters the sidecar's own metrics. Their labels are issuers of the file
@@ -40,7 +38,7 @@ func (c issuerCollector) Describe(ch chan<- *prometheus.Desc) {
 func (c issuerCollector) Collect(ch chan<- prometheus.Metric) {
 	seen := map[string]bool{}
 	for _, p := range c.s.publisher.Issuers() {
-		name := issuerName(p.Config())
+		name := p.Config().Name()
 		if seen[name] { // asked in two ways: one line is enough
 			continue
 		}
@@ -48,11 +46,4 @@ func (c issuerCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(issuerKeys, prometheus.GaugeValue, float64(len(p.Current().Keys)), name)
 		ch <- prometheus.MustNewConstMetric(issuerAsked, prometheus.CounterValue, float64(p.Asked()), name)
 	}
-}
-
-func issuerName(c provider.Config) string {
-	if c.Issuer != "" {
-		return c.Issuer
-	}
-	return c.JWKSURI
 }

@@ -3,11 +3,12 @@ package provider
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +24,8 @@ const (
 	maxDepth    = 16
 	maxNodes    = 1 << 15
 )
+
+var documentLimits = jsonx.Limits{Bytes: maxDocument, Depth: maxDepth, Nodes: maxNodes}
 
 // discoveryPath is where an issuer's metadata is (OpenID Connect Discovery §4).
 const discoveryPath = "/.well-known/openid-configuration"
@@ -50,32 +53,70 @@ func NewClient(verify bool, timeout time.Duration) *http.Client {
 
 // get fetches a JSON document, checks that it is one that two readers would read
 // alike, and says how long it may be kept.
-func get(ctx context.Context, client *http.Client, url string) (body []byte, maxAge time.Duration, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func get(ctx context.Context, client *http.Client, uri string) (body []byte, maxAge time.Duration, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, nil)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, fmt.Errorf("GET %s: it cannot be asked", display(uri))
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "sallyport")
 	res, err := client.Do(req)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, fmt.Errorf("GET %s: %w", display(uri), sayable(err))
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return nil, 0, fmt.Errorf("GET %s: status %d", url, res.StatusCode)
+		return nil, 0, fmt.Errorf("GET %s: status %d", display(uri), res.StatusCode)
 	}
 	body, err = io.ReadAll(io.LimitReader(res.Body, maxDocument+1))
 	if err != nil {
-		return nil, 0, fmt.Errorf("GET %s: %w", url, err)
+		return nil, 0, fmt.Errorf("GET %s: %w", display(uri), sayable(err))
 	}
 	if len(body) > maxDocument {
-		return nil, 0, fmt.Errorf("GET %s: more than %d bytes", url, maxDocument)
+		return nil, 0, fmt.Errorf("GET %s: more than %d bytes", display(uri), maxDocument)
 	}
-	if _, err := jsonx.Parse(string(body), jsonx.Limits{Bytes: maxDocument, Depth: maxDepth, Nodes: maxNodes}); err != nil {
-		return nil, 0, fmt.Errorf("GET %s: %w", url, err)
+	if _, err := jsonx.Parse(string(body), documentLimits); err != nil {
+		return nil, 0, fmt.Errorf("GET %s: %w", display(uri), err)
 	}
 	return body, cacheLifetime(res.Header), nil
+}
+
+// display is a URL as it may be logged: neither who asks nor the query, where
+// keys of APIs are put, and no longer than a line.
+func display(uri string) string {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return "an address that is no URL"
+	}
+	out := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+	if u.RawQuery != "" {
+		out += "?…"
+	}
+	if len(out) > maxQuoted {
+		out = strings.ToValidUTF8(out[:maxQuoted], "") + "…"
+	}
+	return out
+}
+
+// maxQuoted bounds what is quoted of a document in an error.
+const maxQuoted = 200
+
+// sayable returns an error of the network in words that hold nothing which the
+// other side has sent: an answer that is no HTTP is quoted by net/http.
+func sayable(err error) error {
+	var outer *url.Error
+	if errors.As(err, &outer) {
+		err = outer.Err
+	}
+	var op *net.OpError
+	var timeout net.Error
+	switch text := err.Error(); {
+	case errors.As(err, &op), errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.Canceled),
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		strings.HasPrefix(text, "tls: "), strings.HasPrefix(text, "x509: "):
+		return err
+	}
+	return errors.New("the answer is not HTTP, or its header is too large")
 }
 
 // cacheLifetime reads max-age (RFC 9111 §5.2.2.1); 0 when there is none.
@@ -93,10 +134,7 @@ func cacheLifetime(h http.Header) time.Duration {
 }
 
 // metadata is the part of a discovery document that matters here.
-type metadata struct {
-	Issuer  string `json:"issuer"`
-	JWKSURI string `json:"jwks_uri"`
-}
+type metadata struct{ Issuer, JWKSURI string }
 
 // discover fetches the metadata of an issuer. The issuer in it has to be the one
 // that was asked (OpenID Connect Discovery §4.3), up to a trailing slash, or one
@@ -106,12 +144,12 @@ func discover(ctx context.Context, client *http.Client, issuer string, allowed [
 	if err != nil {
 		return metadata{}, err
 	}
-	var m metadata
-	if err := json.Unmarshal(body, &m); err != nil {
+	m, ok := readMetadata(string(body))
+	if !ok {
 		return metadata{}, errors.New("the discovery document does not have the right types")
 	}
 	if strings.TrimSuffix(m.Issuer, "/") != strings.TrimSuffix(issuer, "/") && !slices.Contains(allowed, m.Issuer) {
-		return metadata{}, fmt.Errorf("the discovery document is of issuer %q: add it to issuers_allowed if that is right", m.Issuer)
+		return metadata{}, fmt.Errorf("the discovery document is of issuer %.*q: add it to issuers_allowed if that is right", maxQuoted, m.Issuer)
 	}
 	switch {
 	case m.JWKSURI == "":
@@ -124,6 +162,22 @@ func discover(ctx context.Context, client *http.Client, issuer string, allowed [
 	return m, nil
 }
 
+// readMetadata reads the members that matter, by exactly their names.
+func readMetadata(body string) (m metadata, ok bool) {
+	doc, err := jsonx.Parse(body, documentLimits)
+	if err != nil {
+		return metadata{}, false
+	}
+	ok = doc.Root().Kind() == jsonx.Object
+	for name, dst := range map[string]*string{"issuer": &m.Issuer, "jwks_uri": &m.JWKSURI} {
+		v := doc.Root().Get(name)
+		text, isText := v.Text()
+		ok = ok && (isText || !v.Exists())
+		*dst = text
+	}
+	return m, ok
+}
+
 // fetchKeys fetches a key set.
 func fetchKeys(ctx context.Context, client *http.Client, uri string) ([]keys.Key, time.Duration, error) {
 	body, maxAge, err := get(ctx, client, uri)
@@ -132,10 +186,10 @@ func fetchKeys(ctx context.Context, client *http.Client, uri string) ([]keys.Key
 	}
 	list, err := keys.ParseSet(body)
 	if err != nil {
-		return nil, 0, fmt.Errorf("GET %s: %w", uri, err)
+		return nil, 0, fmt.Errorf("GET %s: %w", display(uri), err)
 	}
 	if len(list) == 0 {
-		return nil, 0, fmt.Errorf("GET %s: no key for signatures", uri)
+		return nil, 0, fmt.Errorf("GET %s: no key for signatures", display(uri))
 	}
 	return list, maxAge, nil
 }

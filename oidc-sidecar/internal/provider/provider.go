@@ -42,6 +42,14 @@ type Config struct {
 	Timeout time.Duration
 }
 
+// Name says which issuer it is, in logs and metrics.
+func (c Config) Name() string {
+	if c.Issuer != "" {
+		return display(c.Issuer)
+	}
+	return display(c.JWKSURI)
+}
+
 // Set is what is known of an issuer at a moment. It is immutable.
 type Set struct {
 	Issuers []string
@@ -103,6 +111,7 @@ type Provider struct {
 	next     time.Time            // of the background refresh
 	failures int
 	asked    int64 // requests for keys that reached the issuer
+	expired  bool  // the keys became too old, and changed was not called since
 
 	wake  chan struct{}
 	once  sync.Once
@@ -177,6 +186,7 @@ func (p *Provider) Current() *Set {
 func (p *Provider) current() *Set {
 	if p.set.Err == nil && p.now().Sub(p.set.Fetched) > MaxStale {
 		p.set = &Set{Err: errors.New("keys are older than 24 hours"), Hash: "stale-" + p.config.ID, Issuers: p.set.Issuers}
+		p.expired = true
 	}
 	return p.set
 }
@@ -328,9 +338,11 @@ func (p *Provider) store(set *Set, life time.Duration, started time.Time, err er
 		if before.Err != nil {
 			p.set = &Set{Err: err, Hash: before.Hash, Issuers: before.Issuers}
 		}
-		return false
+		// Keys that became too old have to leave the bundle too.
+		changed, p.expired = p.expired, false
+		return changed
 	}
-	p.failures = 0
+	p.failures, p.expired = 0, false
 	if life == 0 {
 		life = defaultLife
 	}
@@ -347,9 +359,4 @@ func (p *Provider) store(set *Set, life time.Duration, started time.Time, err er
 	return true
 }
 
-func (p *Provider) name() string {
-	if p.config.Issuer != "" {
-		return p.config.Issuer
-	}
-	return p.config.JWKSURI
-}
+func (p *Provider) name() string { return p.config.Name() }
