@@ -5,8 +5,8 @@
 //	                            ├─► bundle, generation, ETag, feed
 //	keys of an issuer changed ──┘
 //
-// A snapshot that was in force before stays known for a while: filters that have
-// not taken over the new bundle yet go on asking in its name.
+// The plugin instances of older bundles stay known for a while: filters that have
+// not taken over the new bundle yet go on asking in their name.
 package publish
 
 import (
@@ -45,7 +45,7 @@ type Publisher struct {
 	current    *snapshot.Snapshot
 	kept       *snapshot.Snapshot // the one before, whose routes stay
 	offer      Offer
-	generation map[uint64]*snapshot.Snapshot
+	generation map[uint64]map[string]*bundle.Plugin // instances, by generation and id
 	providers  map[string]*running
 	feed       feed
 }
@@ -68,7 +68,7 @@ func New(dir *state.Dir, logger *slog.Logger, now func() time.Time, client func(
 	ctx, stop := context.WithCancel(context.Background())
 	return &Publisher{
 		state: dir, logger: logger, now: now, client: client, ctx: ctx, stop: stop,
-		generation: map[uint64]*snapshot.Snapshot{},
+		generation: map[uint64]map[string]*bundle.Plugin{},
 		providers:  map[string]*running{},
 		feed:       newFeed(),
 	}
@@ -180,7 +180,7 @@ func (p *Publisher) publish(changed []string) error {
 	etag := g.Epoch + "-" + strconv.FormatUint(g.Number, 10)
 	moved := etag != p.offer.ETag
 	p.offer = Offer{Body: body, ETag: etag, Generation: g.Number}
-	p.generation[g.Number] = p.current
+	p.generation[g.Number] = p.current.Instances()
 	delete(p.generation, g.Number-maxGenerations)
 	p.feed.add(changed, moved)
 	return nil
@@ -212,11 +212,11 @@ func (p *Publisher) Current() *snapshot.Snapshot {
 func (p *Publisher) Instance(generation uint64, id string) *bundle.Plugin {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	s := p.generation[generation]
-	if s == nil {
+	instances, ok := p.generation[generation]
+	if !ok {
 		return nil
 	}
-	if inst := s.Instance(id); inst != nil {
+	if inst := instances[id]; inst != nil {
 		return inst
 	}
 	if p.kept != nil { // a route that stays for one generation

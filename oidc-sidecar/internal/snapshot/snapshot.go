@@ -186,6 +186,9 @@ func (s *Snapshot) Bundle(kept *Snapshot, trust func(id string) *bundle.Trust) *
 // Instance returns the plugin instance with an id, nil for none.
 func (s *Snapshot) Instance(id string) *bundle.Plugin { return s.instances[id] }
 
+// Instances returns all of them, by id. The map is not to be changed.
+func (s *Snapshot) Instances() map[string]*bundle.Plugin { return s.instances }
+
 // Using returns the keys of credentials whose public keys come from a provider,
 // sorted.
 func (s *Snapshot) Using(trust string) []string {
