@@ -47,6 +47,19 @@ func (s *Server) place(a wire.Answer) wire.Answer {
 // credential finds a credential for an instance of the jwt plugin, with the keys
 // of its jwks_uri where it has one.
 func (s *Server) credential(key string, inst *bundle.Plugin) (*snapshot.Credential, *provider.Set, reason.Code) {
+	c, p, code := s.remote(key, inst)
+	if p == nil {
+		return c, nil, code
+	}
+	set := p.Current()
+	if set.Err != nil {
+		return nil, nil, reason.IssuerUnavailable
+	}
+	return c, set, reason.Unspecified
+}
+
+// remote finds a credential and the provider of its jwks_uri, nil without one.
+func (s *Server) remote(key string, inst *bundle.Plugin) (*snapshot.Credential, *provider.Provider, reason.Code) {
 	if inst.JWT == nil || key == "" {
 		return nil, nil, reason.SidecarRefused
 	}
@@ -58,14 +71,10 @@ func (s *Server) credential(key string, inst *bundle.Plugin) (*snapshot.Credenti
 		return c, nil, reason.Unspecified
 	}
 	p := s.publisher.Provider(c.Trust)
-	if p == nil {
+	if p == nil { // a reload has come in between
 		return nil, nil, reason.IssuerUnavailable
 	}
-	set := p.Current()
-	if set.Err != nil {
-		return nil, nil, reason.IssuerUnavailable
-	}
-	return c, set, reason.Unspecified
+	return c, p, reason.Unspecified
 }
 
 // lookup finds a credential and judges the token that came along.
@@ -169,14 +178,14 @@ func judge(q *wire.Question, secret []byte, list []keys.Key) (wire.Verdict, reas
 // keys looks for a kid that the filter does not know.
 func (s *Server) keys(ctx context.Context, q *wire.Question, inst *bundle.Plugin) wire.Answer {
 	if q.Credential != "" {
-		c, _, code := s.credential(q.Credential, inst)
+		c, p, code := s.remote(q.Credential, inst)
 		if code != reason.Unspecified {
 			return wire.Answer{Code: code}
 		}
-		if c.Trust == "" {
+		if p == nil {
 			return wire.Answer{Code: reason.KeyUnknown}
 		}
-		set, outcome := s.publisher.Provider(c.Trust).Lookup(ctx, q.KeyID)
+		set, outcome := p.Lookup(ctx, q.KeyID)
 		a := wire.Answer{Code: codeOf(outcome)}
 		if outcome == provider.Found {
 			a.Credential = c.Bundle(inst, set)
