@@ -1,6 +1,9 @@
 package conformance
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"os"
@@ -98,12 +101,21 @@ func TestArticle(t *testing.T) {
 		t.Run("S2-01_the_file_loads", func(t *testing.T) {
 			x := r.send(t, "GET", "/api/", bearer(good))
 			x.want(t, 200, "", "")
-			if x.Seen[0].Target != "/" {
-				t.Errorf("the upstream received %s, want /", x.Seen[0].Target)
+			if x.Seen[0].Target != "/" || x.Body != "Hello world!" {
+				t.Errorf("the upstream received %s and answered %s, want / and Hello world!", x.Seen[0].Target, x.Body)
+			}
+			x = r.send(t, "POST", "/api/things/7?page=2", bearer(good))
+			x.want(t, 200, "", "")
+			if got := x.Seen[0]; got.Method != "POST" || got.Target != "/things/7?page=2" {
+				t.Errorf("the upstream received %s %s", got.Method, got.Target)
 			}
 		})
 		t.Run("S2-03_on_the_service", func(t *testing.T) {
-			r.send(t, "GET", "/api").want(t, 401, `{"message":"Unauthorized"}`, noToken)
+			for _, method := range []string{"GET", "POST", "DELETE", "OPTIONS"} {
+				for _, path := range []string{"/api", "/api/", "/api/things/7", "/apiary"} {
+					r.send(t, method, path).want(t, 401, `{"message":"Unauthorized"}`, noToken)
+				}
+			}
 			x := r.send(t, "GET", "/other", bearer(good))
 			x.want(t, 404, `{"message":"no Route matched with those values"}`, "")
 		})
@@ -120,6 +132,24 @@ func TestArticle(t *testing.T) {
 				t.Errorf("the key changed with the file: %d credentials", len(again))
 			}
 			testenv.Evidence(t, "%s: a credential with only a secret has a key of %d characters and algorithm %s", host, len(cred.Key), cred.Algorithm)
+			// Another installation makes another key, and a secret too where none is given.
+			other := start(t, host, stack.Options{Apart: true}, func(e vectors.Env) string {
+				return strings.Replace(article(t, e.Upstream), "  secret: "+articleSecret, "", 1)
+			})
+			made := other.credentials(t, "login_server_issuer")[0]
+			if made.Key == cred.Key || len(made.Secret) < 32 || made.Secret == made.Key || made.Algorithm != "HS256" {
+				t.Errorf("another installation has made a key of %d, a secret of %d characters, and %s", len(made.Key), len(made.Secret), made.Algorithm)
+			}
+			token := bearer(tokens.HS256(made.Secret, made.Key, tokens.In(60)))
+			other.send(t, "GET", "/api", token).want(t, 200, "Hello world!", "")
+			r.send(t, "GET", "/api", token).want(t, 401, `{"message":"No credentials found for given 'kid'"}`, badToken)
+			// Both stay when the process does not.
+			other.Sidecar.Stop()
+			other.StartSidecar()
+			if again := other.credentials(t, "login_server_issuer"); len(again) != 1 || again[0] != made {
+				t.Errorf("the credential changed with a restart: %d credentials", len(again))
+			}
+			other.eventually(t, 200, "GET", "/api", token)
 		})
 		t.Run("S2-06_admin", func(t *testing.T) {
 			var all struct{ Data []credential }
@@ -181,6 +211,12 @@ func TestArticle(t *testing.T) {
 		})
 		t.Run("S2-18_only_the_signature_counts", func(t *testing.T) {
 			r.send(t, "GET", "/api", bearer(good)).want(t, 200, "", "")
+			// One that no library has made is as good.
+			part := base64.RawURLEncoding.EncodeToString
+			input := part([]byte(`{ "typ":"JWT", "alg":"HS256" }`)) + "." + part(fmt.Appendf(nil, "{\n\"exp\" : %d ,\"kid\":%q}", tokens.In(60), cred.Key))
+			mac := hmac.New(sha256.New, []byte(articleSecret))
+			mac.Write([]byte(input))
+			r.send(t, "GET", "/api", bearer(input+"."+part(mac.Sum(nil)))).want(t, 200, "Hello world!", "")
 			encrypted := "eyJhbGciOiJSU0EtT0FFUCIsImVuYyI6IkEyNTZHQ00ifQ.a2V5.aXY.dGV4dA.dGFn"
 			r.send(t, "GET", "/api", bearer(encrypted)).want(t, 401, `{"message":"Bad token; invalid JSON"}`, badToken)
 		})
@@ -202,6 +238,8 @@ func TestWithoutThePlugin(t *testing.T) {
 			if x.Seen[0].Target != "/hello" {
 				t.Errorf("the upstream received %s", x.Seen[0].Target)
 			}
+			r.send(t, "GET", "/api").want(t, 200, "Hello world!", "")
+			r.send(t, "GET", "/api", bearer("not.a.token")).want(t, 200, "Hello world!", "")
 		})
 	})
 }
@@ -255,6 +293,11 @@ consumers:
 			x := r.send(t, "GET", "/history", bearer(mine))
 			x.want(t, 200, "", "")
 			x.toUpstream(t, "X-Consumer-Username", "bob")
+			// In nobody else's name, and not for another credential.
+			for _, key := range []string{"alice-1", "alice-2"} {
+				r.send(t, "GET", "/history", bearer(token("secret of bob", key))).want(t, 401, `{"message":"Invalid signature"}`, badToken)
+			}
+			r.send(t, "GET", "/history", bearer(token("secret of alice", "alice-2"))).want(t, 401, `{"message":"Invalid signature"}`, badToken)
 		})
 		t.Run("S2-15_some_routes_only", func(t *testing.T) {
 			r.send(t, "GET", "/inventory").want(t, 200, "", "")
@@ -307,8 +350,8 @@ func TestPublicKeys(t *testing.T) {
 				}
 				input := good[:strings.LastIndexByte(good, '.')]
 				r.send(t, "GET", "/", bearer(tokens.Tamper(good))).want(t, 401, `{"message":"Invalid signature"}`, badToken)
-				hmac := tokens.Sign(tokens.PublicPEM(k.key), map[string]any{"alg": "HS256"}, claims)
-				r.send(t, "GET", "/", bearer(hmac)).want(t, 401, `{"message":"Invalid algorithm"}`, badToken)
+				confused := tokens.Sign(tokens.PublicPEM(k.key), map[string]any{"alg": "HS256"}, claims)
+				r.send(t, "GET", "/", bearer(confused)).want(t, 401, `{"message":"Invalid algorithm"}`, badToken)
 				r.send(t, "GET", "/", bearer(input+".")).want(t, 401, `{"message":"Bad token; invalid signature"}`, badToken)
 			})
 		}
@@ -335,6 +378,20 @@ func TestReloadWithoutRestart(t *testing.T) {
 			r.Write(article(t, upstream))
 			r.eventually(t, 401, "GET", "/api", bearer(token))
 			r.send(t, "GET", "/api", bearer(token)).want(t, 401, `{"message":"No credentials found for given 'kid'"}`, badToken)
+			// The article's own steps backwards: without the consumer, without the plugin.
+			for _, step := range []struct {
+				without string
+				status  int
+				body    string
+			}{{"consumers", 401, `{"message":"Unauthorized"}`}, {"plugins", 200, "Hello world!"}} {
+				before, _, ok := strings.Cut(article(t, upstream), step.without+":\n")
+				if !ok {
+					t.Fatalf("the file of the article has no %s", step.without)
+				}
+				r.Write(before)
+				r.eventually(t, step.status, "GET", "/api")
+				r.send(t, "GET", "/api").want(t, step.status, step.body, map[int]string{401: noToken}[step.status])
+			}
 			if r.Gateway.PID() != pid || r.Gateway.Ended() {
 				t.Error("the gateway was started again")
 			}
