@@ -164,6 +164,9 @@ func (g *Gateway) serve(ctx context.Context, listeners []net.Listener) error {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(g.config.Logger.Handler(), slog.LevelDebug),
+		// OPTIONS * is refused with the other targets that are no path, instead of
+		// answered 200 by net/http.
+		DisableGeneralOptionsHandler: true,
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

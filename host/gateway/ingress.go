@@ -88,10 +88,19 @@ func badRequest(w http.ResponseWriter) {
 // absolute form (RFC 9112 §3.2).
 func requestPath(r *http.Request) (string, bool) {
 	target := r.RequestURI
+	if r.ProtoMajor == 1 && r.Method == http.MethodConnect {
+		return "", false // a tunnel, which a path cannot be asked for
+	}
 	if r.ProtoMajor == 1 && !strings.HasPrefix(target, "/") {
-		_, rest, ok := strings.Cut(target, "://")
-		if !ok || r.Method == http.MethodConnect {
+		scheme, rest, ok := strings.Cut(target, "://")
+		if !ok {
 			return "", false // "*" and authority form
+		}
+		// The URL names another server than this one when it is not of the
+		// connection's kind (RFC 9110 §7.4), and none without a host (§4.2.1).
+		https := strings.EqualFold(scheme, "https")
+		if !https && !strings.EqualFold(scheme, "http") || https && r.TLS == nil || r.URL.Host == "" {
+			return "", false
 		}
 		i := strings.IndexAny(rest, "/?#")
 		switch {
