@@ -219,7 +219,10 @@ func wasmFilter(f *declarative.File, o Options) obj {
 		"root_id", FilterName,
 		"failure_policy", "FAIL_RELOAD",
 		"reload_config", obj{"backoff", obj{"base_interval", "0.100s"}},
-		"allow_on_headers_stop_iteration", true,
+		// A pause in the headers holds the body too. Otherwise Envoy asks the filter
+		// about the body, and what the filter does not say is Continue: a request
+		// with a body would go on before it has been judged.
+		"allow_on_headers_stop_iteration", false,
 		"configuration", typed("google.protobuf.StringValue", "value", config),
 		"vm_config", obj{
 			"vm_id", "sallyport-" + hex.EncodeToString(sum[:8]),
