@@ -51,9 +51,13 @@ func (o Options) withDefaults(f *declarative.File) Options {
 	return o
 }
 
-// Bootstrap returns the bootstrap as YAML.
+// Bootstrap returns the bootstrap as YAML. The error is of type
+// declarative.Problems where the file asks for what Envoy cannot do.
 func Bootstrap(f *declarative.File, o Options) ([]byte, error) {
 	o = o.withDefaults(f)
+	if err := unsupported(f, o); err != nil {
+		return nil, err
+	}
 	var listeners list
 	for i, l := range o.Listeners {
 		listener, err := listener(f, o, l, i)
@@ -68,6 +72,8 @@ func Bootstrap(f *declarative.File, o Options) ([]byte, error) {
 	}
 	root := obj{
 		"admin", obj{"address", admin},
+		"layered_runtime", obj{"layers", list{obj{"name", FilterName, "static_layer", obj{
+			"re2.max_program_size.error_level", maxProgram}}}},
 		"stats_config", statsConfig(),
 		"static_resources", obj{"listeners", listeners, "clusters", clusters(f, o)},
 	}
@@ -96,17 +102,14 @@ func address(hostPort string) (obj, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := strconv.Atoi(port)
+	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {
 		return nil, err
 	}
-	if host == "" {
-		host = "0.0.0.0"
+	if host, err = ip(host); err != nil {
+		return nil, err
 	}
-	if host == "localhost" {
-		host = "127.0.0.1"
-	}
-	return obj{"socket_address", obj{"address", host, "port_value", n}}, nil
+	return obj{"socket_address", obj{"address", host, "port_value", int(n)}}, nil
 }
 
 // listener writes one listener. Clients from trusted addresses get a chain of
