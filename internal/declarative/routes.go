@@ -161,11 +161,15 @@ func (p *parser) routeHeaders(v at, r *Route) {
 				h.Values = append(h.Values, s)
 				continue
 			}
-			if _, err := regexp.Compile(expr); err != nil {
+			if err := compiles(expr); err != nil {
 				p.fail(value, "%s", badRegex(expr, err))
 				continue
 			}
 			h.Regex = append(h.Regex, expr)
+		}
+		if err := compiles(strings.Join(h.Regex, "|")); err != nil {
+			p.fail(value, "%s", badRegex(h.Name, err))
+			return
 		}
 		if len(h.Values)+len(h.Regex) > 0 {
 			r.Headers = append(r.Headers, h)
@@ -226,12 +230,25 @@ func (p *parser) regexPath(v at, r *Route, expr string) {
 			return
 		}
 	}
-	re, err := regexp.Compile("^(?:" + expr + ")")
-	if err != nil {
+	if err := compiles(expr); err != nil {
 		p.fail(v, "%s", badRegex(expr, err))
 		return
 	}
-	r.Paths = append(r.Paths, Path{Regex: re, Expr: expr})
+	r.Paths = append(r.Paths, Path{Regex: regexp.MustCompile("^(?:" + expr + ")"), Expr: expr})
+}
+
+// compiles returns what is wrong with a regular expression: on its own, lest a)(b
+// breaks out of the groups that it is put into, and within as many groups as it
+// will be.
+func compiles(expr string) error {
+	if _, err := regexp.Compile(expr); err != nil {
+		return err
+	}
+	if _, err := regexp.Compile("^(?:" + expr + ")"); err != nil {
+		return err
+	}
+	_, err := regexp.Compile("^(?:(?is:.*(?:(?:" + nonCapturing(expr) + ")).*)" + newDots + "(.*))$")
+	return err
 }
 
 // badRegex explains what package regexp says.

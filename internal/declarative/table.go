@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"net"
 	"regexp"
-	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -304,22 +303,55 @@ func (r *Route) regexEntries(base routing.Entry, p Path, prefix string) []*routi
 	}
 }
 
-// nonCapturing returns the expression without groups that capture. It has been
-// compiled before.
+// nonCapturing returns the expression, which has been compiled before, without
+// groups that capture. It changes the text and nothing else: what package syntax
+// prints of a parsed expression names characters beyond Latin-1, which Envoy 1.40
+// refuses.
 func nonCapturing(expr string) string {
-	parsed, err := syntax.Parse(expr, syntax.Perl)
-	if err != nil {
-		return expr
-	}
-	var walk func(re *syntax.Regexp) *syntax.Regexp
-	walk = func(re *syntax.Regexp) *syntax.Regexp {
-		for i, sub := range re.Sub {
-			re.Sub[i] = walk(sub)
+	var b strings.Builder
+	for rest := expr; rest != ""; {
+		n := 1
+		switch {
+		case strings.HasPrefix(rest, `\Q`):
+			if n = strings.Index(rest, `\E`) + 2; n < 2 {
+				n = len(rest)
+			}
+		case rest[0] == '\\':
+			n = min(2, len(rest))
+		case rest[0] == '[':
+			n = classLength(rest)
+		case strings.HasPrefix(rest, "(?P<"), strings.HasPrefix(rest, "(?<"):
+			b.WriteString("(?:")
+			rest = rest[strings.IndexByte(rest, '>')+1:]
+			continue
+		case rest[0] == '(' && !strings.HasPrefix(rest, "(?"):
+			b.WriteString("(?:")
+			rest = rest[1:]
+			continue
 		}
-		if re.Op == syntax.OpCapture {
-			return re.Sub[0]
-		}
-		return re
+		b.WriteString(rest[:n])
+		rest = rest[n:]
 	}
-	return walk(parsed).String()
+	return b.String()
+}
+
+// classLength returns the length of the character class that s begins with.
+func classLength(s string) int {
+	i := 1
+	if i < len(s) && s[i] == '^' {
+		i++
+	}
+	for first := true; i < len(s); first = false {
+		switch {
+		case s[i] == ']' && !first: // the first one is a member
+			return i + 1
+		case s[i] == '\\':
+			i += 2
+		case strings.HasPrefix(s[i:], "[:") && strings.Contains(s[i:], ":]"):
+			i += strings.Index(s[i:], ":]") + 2
+		default:
+			i++
+		}
+	}
+	return len(s)
 }
