@@ -98,8 +98,15 @@ func (s *Stream) RequestTrailerMap() *headers.Map { return &s.request.trailers }
 // ResponseTrailerMap returns the response's trailers.
 func (s *Stream) ResponseTrailerMap() *headers.Map { return &s.response.trailers }
 
-// Local returns the response that the guest made up.
-func (s *Stream) Local() *hostcall.LocalResponse { return s.local }
+// Local takes the response that the guest made up. It is taken once, so that the
+// guest's callbacks for the response see it as any other.
+func (s *Stream) Local() (r *hostcall.LocalResponse) {
+	take := func() { r, s.local = s.local, nil }
+	if s.vm.Do(take) != nil {
+		take() // the VM has ended: nobody else is there
+	}
+	return r
+}
 
 // begin creates the stream's context; the lock is held.
 func (s *Stream) begin() error {
