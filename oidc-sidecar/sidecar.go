@@ -194,7 +194,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 			}
 		})
 	}
-	work.Go(func() { watch(ctx, s.config.File, s.seen, func() { _ = s.Reload() }) }) // it reports itself
+	work.Go(func() { watch(ctx, s.config.File, s.seen, func() { _ = s.Reload() }, s.gone) }) // it reports itself
 	s.logger.Info("the sidecar answers filters", "socket", s.config.Socket)
 	<-ctx.Done()
 	drain, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -219,7 +219,7 @@ func (s *Sidecar) Close() {
 func (s *Sidecar) admin() (net.Listener, http.Handler, error) {
 	l, err := net.Listen("tcp", s.config.AdminListen)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("--admin-listen: %w", err)
 	}
 	if addr, ok := l.Addr().(*net.TCPAddr); !ok || !addr.IP.IsLoopback() {
 		_ = l.Close()

@@ -38,23 +38,34 @@ const maxFile = 64 << 20
 func readFile(path string) (fileState, []byte, error) {
 	state, err := readState(path)
 	if err != nil {
-		return state, nil, err
+		return state, nil, fmt.Errorf("%w: %w", ErrFile, err)
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return state, nil, err
+		return state, nil, fmt.Errorf("%w: %w", ErrFile, err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	return state, data, err
+	if err != nil {
+		return state, nil, fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	return state, data, nil
 }
+
+// ErrFile is why nothing can be loaded when there is no file to read.
+var ErrFile = errors.New("the declarative file cannot be read")
+
+// goneAfter is after how many looks in a row a file is not being replaced any
+// more, but gone: two seconds.
+const goneAfter = 10
 
 // watch calls changed when the file has changed since seen and then stayed the
 // same for one interval, so that a file which is being written is not read half.
-func watch(ctx context.Context, path string, seen fileState, changed func()) {
+// It calls gone, once, when there is no file for longer than a replacement takes.
+func watch(ctx context.Context, path string, seen fileState, changed func(), gone func(error)) {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
-	pending := seen
+	pending, missed := seen, 0
 	for {
 		select {
 		case <-ctx.Done():
@@ -62,6 +73,11 @@ func watch(ctx context.Context, path string, seen fileState, changed func()) {
 		case <-tick.C:
 		}
 		now, err := readState(path)
+		if err == nil {
+			missed = 0
+		} else if missed++; missed == goneAfter {
+			gone(err)
+		}
 		switch {
 		case err != nil || now == seen:
 			pending = seen // a file that is being replaced is gone for a moment
@@ -81,7 +97,12 @@ func Watch(ctx context.Context, path string, changed func()) {
 	if err != nil {
 		seen = fileState{}
 	}
-	watch(ctx, path, seen, changed)
+	watch(ctx, path, seen, changed, func(error) {})
+}
+
+// gone reports that the file is not there any more.
+func (s *Sidecar) gone(err error) {
+	s.logger.Warn("the declarative file cannot be read, what it said stays in force", "error", err)
 }
 
 // Reload reads the file now. A file with an error changes nothing and is
@@ -104,7 +125,7 @@ func (s *Sidecar) Reload() error {
 			s.logger.Error("the declarative file is refused, the old one stays in force", "problems", len(problems.Problems))
 			return err
 		}
-		s.logger.Error("the declarative file cannot be loaded, the old one stays in force", "error", err)
+		s.logger.Error("the declarative file is not loaded, the old one stays in force", "error", err)
 		return err
 	}
 	s.reloads.WithLabelValues("ok").Inc()
