@@ -16,7 +16,7 @@ import (
 func readDeclarative(path string, ignoreUnsupported bool) (*declarative.File, declarative.Problems, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, nil, usageError{fmt.Errorf("%w: %w", sidecar.ErrFile, err)}
 	}
 	f, problems := declarative.Parse(path, data, declarative.Options{
 		IgnoreUnsupported: ignoreUnsupported, Dir: filepath.Dir(path),

@@ -23,6 +23,14 @@ func envoyCommand() *cobra.Command {
 			if err := c.needFile(); err != nil {
 				return err
 			}
+			for _, a := range listen {
+				if err := checkAddress("listen", a); err != nil {
+					return err
+				}
+			}
+			if err := checkAddress("envoy-admin", admin); err != nil {
+				return err
+			}
 			f, problems, err := readDeclarative(c.file, c.ignoreUnsupported)
 			if err != nil {
 				return err

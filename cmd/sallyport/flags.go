@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -71,12 +74,29 @@ func (s *sidecarFlags) register(cmd *cobra.Command) {
 }
 
 // openSidecar opens a sidecar; a file that cannot be loaded is a usage error.
-func openSidecar(c common, s sidecarFlags, socket string, logger *slog.Logger) (*sidecar.Sidecar, error) {
-	sc, err := sidecar.Open(s.config(c, socket, logger, nil))
-	if os.IsNotExist(err) {
+func openSidecar(config sidecar.Config) (*sidecar.Sidecar, error) {
+	if config.AdminListen != "" {
+		if err := checkAddress("admin-listen", config.AdminListen); err != nil {
+			return nil, err
+		}
+	}
+	sc, err := sidecar.Open(config)
+	if errors.Is(err, sidecar.ErrFile) {
 		err = usageError{err}
 	}
 	return sc, err
+}
+
+// checkAddress refuses what nobody could listen on.
+func checkAddress(flag, value string) error {
+	_, port, err := net.SplitHostPort(value)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return usageError{fmt.Errorf("--%s is %q: expected HOST:PORT", flag, value)}
+	}
+	return nil
 }
 
 // config returns the configuration of a sidecar.

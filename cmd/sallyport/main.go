@@ -76,11 +76,14 @@ func rootCommand() *cobra.Command {
 		Version:       version.String(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:          cobra.ArbitraryArgs,
+		RunE:          help,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w (%s --help lists the flags)", err, cmd.CommandPath())}
+	})
+	root.SetHelpCommand(&cobra.Command{Use: "help [COMMAND]", Short: "Say how a command is used", RunE: help})
 	root.AddCommand(serveCommand(), sidecarCommand(), envoyCommand(), checkCommand(), demoCommand())
 	for _, c := range root.Commands() {
 		prepare(c)
@@ -88,15 +91,33 @@ func rootCommand() *cobra.Command {
 	return root
 }
 
+// help prints the help of the command that the arguments name.
+func help(cmd *cobra.Command, args []string) error {
+	topic, rest, err := cmd.Root().Find(args)
+	if err != nil || len(rest) > 0 {
+		var names []string
+		for _, c := range cmd.Root().Commands() {
+			names = append(names, c.Name())
+		}
+		return usageError{fmt.Errorf("%q is no command: expected one of %s", strings.Join(args, " "), strings.Join(names, ", "))}
+	}
+	topic.InitDefaultHelpFlag()
+	return topic.Help()
+}
+
 // prepare makes wrong arguments usage errors and lets SALLYPORT_* variables stand
 // for flags that are not given.
 func prepare(c *cobra.Command) {
 	args, runE := c.Args, c.RunE
 	c.Args = func(cmd *cobra.Command, list []string) error {
-		if err := args(cmd, list); err != nil {
-			return usageError{err}
+		if args(cmd, list) == nil {
+			return nil
 		}
-		return nil
+		got := "no arguments"
+		if len(list) > 0 {
+			got = fmt.Sprintf("arguments %q", list)
+		}
+		return usageError{fmt.Errorf("%s: expected %s", got, cmd.UseLine())}
 	}
 	c.RunE = func(cmd *cobra.Command, list []string) error {
 		if err := fromEnvironment(cmd.Flags(), os.LookupEnv); err != nil {

@@ -87,6 +87,9 @@ var errStarting = errors.New("the workers do not have the configuration yet")
 
 // serve runs a gateway until ctx ends.
 func serve(ctx context.Context, o serveOptions, logger *slog.Logger, listening func([]net.Addr)) error {
+	if err := o.checkAddresses(); err != nil {
+		return err
+	}
 	f, _, err := readDeclarative(o.file, o.ignoreUnsupported)
 	if err != nil {
 		return err
@@ -104,10 +107,11 @@ func serve(ctx context.Context, o serveOptions, logger *slog.Logger, listening f
 		return err
 	}
 	if socket == "" {
-		sc, err := sidecar.Open(o.sidecarConfig(logger, func(f *declarative.File) { s.take(ctx, f) }))
+		sc, err := openSidecar(o.sidecarConfig(logger, func(f *declarative.File) { s.take(ctx, f) }))
 		if err != nil {
 			return err
 		}
+		defer sc.Close() // for the errors below; once it has run, it is closed
 		socket, stateDir, f = sc.Socket(), sc.StateDir(), sc.File()
 		services = append(services, sc.Run)
 		gatherers = append(gatherers, sc.Registry())
@@ -147,6 +151,19 @@ func serve(ctx context.Context, o serveOptions, logger *slog.Logger, listening f
 		func(ctx context.Context) error { return s.gateway.Run(ctx, listening) },
 		statusServer(o.status, logger, s.readiness, gatherers))
 	return together(ctx, services...)
+}
+
+// checkAddresses checks the flags that are addresses.
+func (o serveOptions) checkAddresses() error {
+	for _, a := range o.listen {
+		if err := checkAddress("listen", a); err != nil {
+			return err
+		}
+	}
+	if o.status == "" {
+		return nil
+	}
+	return checkAddress("status-listen", o.status)
 }
 
 func (o serveOptions) sidecarConfig(logger *slog.Logger, onReload func(*declarative.File)) sidecar.Config {

@@ -22,7 +22,12 @@ func sidecarCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			sc, err := openSidecar(c, s, socket, logger)
+			if status != "" {
+				if err := checkAddress("status-listen", status); err != nil {
+					return err
+				}
+			}
+			sc, err := openSidecar(s.config(c, socket, logger, nil))
 			if err != nil {
 				return err
 			}

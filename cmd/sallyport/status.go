@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -62,7 +63,7 @@ func statusServer(addr string, logger *slog.Logger, ready func() error, gatherer
 	return func(ctx context.Context) error {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
-			return err
+			return fmt.Errorf("--status-listen: %w", err)
 		}
 		logger.Info("health and metrics", "address", l.Addr().String())
 		srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
