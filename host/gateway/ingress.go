@@ -154,7 +154,7 @@ func forwarded(r *http.Request, trusted bool, path string) (scheme string) {
 	}
 	if !trusted {
 		for _, name := range []string{"X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Path",
-			"X-Forwarded-Prefix", "X-Request-Id"} {
+			"X-Forwarded-Prefix", "X-Real-Ip", "Forwarded", "X-Request-Id"} {
 			delete(h, name)
 		}
 	}
@@ -169,6 +169,7 @@ func forwarded(r *http.Request, trusted bool, path string) (scheme string) {
 		h["X-Request-Id"] = []string{requestID()}
 	}
 	client, _, _ := net.SplitHostPort(r.RemoteAddr)
+	setDefault(h, "X-Real-Ip", client)
 	if prior := h["X-Forwarded-For"]; len(prior) > 0 {
 		client = strings.Join(prior, ",") + "," + client
 	}

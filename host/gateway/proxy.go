@@ -65,7 +65,7 @@ func (g *Gateway) rewrite(p *httputil.ProxyRequest) {
 		p.Out.Header["X-Forwarded-Prefix"] = []string{s.entry.Prefix}
 	}
 	// ReverseProxy takes these out of Rewrite's hands; they are ours already.
-	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
 		if v, ok := p.In.Header[name]; ok {
 			p.Out.Header[name] = v
 		}

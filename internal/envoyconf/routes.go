@@ -20,10 +20,10 @@ func routes(f *declarative.File, port string, trusted bool) obj {
 	}
 	return obj{
 		"name", "sallyport",
-		"virtual_hosts", list{obj{
+		"virtual_hosts", list{append(obj{
 			"name", "all", "domains", list{"*"}, "routes", out,
 			"request_headers_to_add", forwarded(port, trusted),
-		}},
+		}, unbelieved(trusted)...)},
 	}
 }
 
@@ -57,12 +57,15 @@ func route(e *routing.Entry, trusted bool) obj {
 	}
 	out = append(out, "route", action)
 	switch {
-	case trusted: // the first proxy knows which prefix its clients used
+	case trusted && e.Prefix != "": // the first proxy may know which prefix its clients used
+		return append(out, "request_headers_to_add", list{
+			setDefault("x-forwarded-prefix", strings.ReplaceAll(e.Prefix, "%", "%%")),
+		})
 	case e.Prefix != "":
 		return append(out, "request_headers_to_add", list{
 			set("x-forwarded-prefix", strings.ReplaceAll(e.Prefix, "%", "%%")),
 		})
-	default:
+	case !trusted:
 		return append(out, "request_headers_to_remove", list{"x-forwarded-prefix"})
 	}
 	return out
@@ -81,14 +84,28 @@ func forwarded(port string, trusted bool) list {
 		set("x-forwarded-host", value("X-FORWARDED-HOST", ":AUTHORITY")),
 		set("x-forwarded-path", "%PATH(NQ:PATH)%"),
 	}
-	if !trusted {
-		headers = append(headers, set("x-forwarded-port", port))
+	add := set
+	if trusted {
+		add = setDefault
 	}
-	return headers
+	return append(headers, add("x-forwarded-port", port), add("x-real-ip", "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"))
+}
+
+// unbelieved removes what only a trusted proxy may say and we do not say
+// ourselves.
+func unbelieved(trusted bool) obj {
+	if trusted {
+		return nil
+	}
+	return obj{"request_headers_to_remove", list{"forwarded"}}
 }
 
 func set(name, value string) obj {
 	return obj{"header", obj{"key", name, "value", value}, "append_action", "OVERWRITE_IF_EXISTS_OR_ADD"}
+}
+
+func setDefault(name, value string) obj {
+	return obj{"header", obj{"key", name, "value", value}, "append_action", "ADD_IF_ABSENT"}
 }
 
 // match writes what an entry matches on. Everything but the path is a header to
