@@ -37,7 +37,7 @@ func Decode(src string) (*Bundle, error) {
 		Routes:     make(map[string]*Route),
 	}
 	trust := make(map[string]*Trust)
-	for c := root.Get("trust").Cursor(); c.Next(); {
+	for c := d.list(root.Get("trust")); c.Next(); {
 		t := d.trust(c.Value())
 		if trust[t.ID] != nil {
 			d.bad = true
@@ -45,7 +45,7 @@ func Decode(src string) (*Bundle, error) {
 		trust[t.ID] = t
 		b.Trust = append(b.Trust, t)
 	}
-	for c := root.Get("plugins").Cursor(); c.Next(); {
+	for c := d.list(root.Get("plugins")); c.Next(); {
 		p := d.plugin(c.Value())
 		if p.OIDC != nil {
 			if p.OIDC.Trust = trust[p.OIDC.TrustID]; p.OIDC.Trust == nil {
@@ -54,7 +54,7 @@ func Decode(src string) (*Bundle, error) {
 		}
 		b.Plugins = append(b.Plugins, p)
 	}
-	for c := root.Get("routes").Cursor(); c.Next(); {
+	for c := d.list(root.Get("routes")); c.Next(); {
 		r := d.route(c.Value(), b.Plugins)
 		if r.Name == "" || b.Routes[r.Name] != nil {
 			d.bad = true
