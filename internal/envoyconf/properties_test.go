@@ -155,7 +155,7 @@ func TestWasmFilter(t *testing.T) {
 		for _, m := range filters {
 			want(t, m, "config.failure_policy", "FAIL_RELOAD")
 			want(t, m, "config.reload_config.backoff.base_interval", "0.100s")
-			want(t, m, "config.allow_on_headers_stop_iteration", true)
+			want(t, m, "config.allow_on_headers_stop_iteration", false)
 			want(t, m, "config.vm_config.runtime", "envoy.wasm.runtime.v8")
 			want(t, m, "config.vm_config.code.local.filename", options.Module)
 			want(t, m, "config.configuration.value", f.Settings.FilterConfig(sidecarCluster))
