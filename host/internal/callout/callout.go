@@ -19,10 +19,11 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/abi"
 )
 
-// Bounds. Envoy buffers up to 32 MiB of an answer by default.
+// Bounds. Envoy buffers up to 32 MiB of an answer by default, which a few calls to
+// somebody hostile would make a few hundred.
 const (
 	maxCalls  = 1024 // of one root context at a time
-	maxAnswer = 32 << 20
+	maxAnswer = 8 << 20
 	// maxTimeout is what "no time-out" becomes: nothing waits for ever here.
 	maxTimeout = time.Hour
 )
