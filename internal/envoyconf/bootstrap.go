@@ -75,6 +75,7 @@ func Bootstrap(f *declarative.File, o Options) ([]byte, error) {
 		"layered_runtime", obj{"layers", list{obj{"name", FilterName, "static_layer", obj{
 			"re2.max_program_size.error_level", maxProgram}}}},
 		"stats_config", statsConfig(),
+		"layered_runtime", runtime(),
 		"static_resources", obj{"listeners", listeners, "clusters", clusters(f, o)},
 	}
 	var out bytes.Buffer
@@ -94,6 +95,16 @@ func statsConfig() obj {
 	return obj{"stats_tags", list{
 		obj{"tag_name", "sallyport.reason", "regex", `^wasmcustom\.sallyport\.requests(\.([a-z_]+))$`},
 	}}
+}
+
+// runtime turns off what Envoy has begun to do between the versions that are
+// supported (1.36 does not know it, 1.40 does it): to match each of several
+// values of a header by itself. The host matches them joined by commas, and so
+// does Envoy without it. It may refuse to know the name; it does not refuse the file.
+func runtime() obj {
+	return obj{"layers", list{obj{"name", "sallyport", "static_layer", obj{
+		"envoy.reloadable_features.match_headers_individually", false,
+	}}}}
 }
 
 // address writes host:port; an empty host is every address.

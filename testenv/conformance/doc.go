@@ -3,7 +3,10 @@
 //
 //	vectors_test.go     the vectors, as requests
 //	acceptance_test.go  the article on the jwt plugin, id by id
-//	paths_test.go       targets that are written to be read in two ways
+//	paths_test.go       targets and hosts that are written to be read in two ways
+//	bodies_test.go      bodies that arrive while the sidecar is being asked
+//	reroute_test.go     what could make the proxy choose another route
+//	headers_test.go     what callers say of themselves and of the way they came
 //	routing_test.go     generated routes and requests, both hosts held together
 //	protocols_test.go   HTTP/2, gRPC, WebSocket, streams, TLS
 //	reload_test.go      a file that changes under load
