@@ -1,11 +1,9 @@
-// Package keycloak starts a real Keycloak for tests. install.sh installs it.
+// Package keycloak runs a real Keycloak for tests, with realms that are imported
+// at its start and a database that is forgotten at its end. install.sh installs it.
 package keycloak
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -14,144 +12,162 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/testenv"
 )
 
-const version = "26.4.0"
+// Version is the one that install.sh installs.
+const Version = "26.4.0"
 
-// Server is a running Keycloak. It is reached through a proxy that counts.
+const discoveryPath = "/.well-known/openid-configuration"
+
+// Server is a running Keycloak. Everybody reaches it through a proxy that counts.
 type Server struct {
-	URL     string // http://host:port
+	URL string // http://host:port, which issuers begin with
+
+	home    string // of this run: the installation's files, data of its own
+	direct  *url.URL
 	process *testenv.Process
-	keys    atomic.Int64
-	admin   string // token of the administrator
-	t       testing.TB
+	runs    int
+
+	mu    sync.Mutex     // guards asked
+	asked map[string]int // path → requests
 }
 
-// Start starts Keycloak with an empty database and waits until it answers.
-func Start(t testing.TB) *Server {
+// Path returns the folder of the installation, skipping the test where there is
+// none.
+func Path(t testing.TB) string {
 	t.Helper()
-	home := filepath.Join(testenv.Root(), ".tools", "keycloak-"+version)
+	home := filepath.Join(testenv.Root(), ".tools", "keycloak-"+Version)
 	if _, err := os.Stat(filepath.Join(home, "ok")); err != nil {
-		testenv.Missing(t, "Keycloak is not installed: testenv/keycloak/install.sh .tools")
+		testenv.Missing(t, "Keycloak %s is not installed: run testenv/keycloak/install.sh .tools", Version)
 	}
 	if _, err := exec.LookPath("java"); err != nil {
-		testenv.Missing(t, "Keycloak needs java")
+		testenv.Missing(t, "Keycloak needs java: run testenv/keycloak/install.sh .tools")
 	}
-	s := &Server{t: t}
-	direct := fmt.Sprintf("http://127.0.0.1:%d", testenv.FreePort(t))
-	target, err := url.Parse(direct)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target); r.Out.Host = r.In.Host }}
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "/protocol/openid-connect/certs") {
-			s.keys.Add(1)
-		}
-		proxy.ServeHTTP(w, r)
-	}))
-	t.Cleanup(front.Close)
-	s.URL = front.URL
-	s.process = testenv.Start(t, "keycloak", filepath.Join(home, "bin", "kc.sh"),
-		[]string{"start", "--optimized", "--http-enabled=true", "--http-host=127.0.0.1", "--http-port=" + target.Port(),
-			"--http-management-port=" + fmt.Sprint(testenv.FreePort(t)), "--hostname=" + s.URL, "--cache=local"},
-		"KC_BOOTSTRAP_ADMIN_USERNAME=admin", "KC_BOOTSTRAP_ADMIN_PASSWORD=admin", "JAVA_OPTS_KC_HEAP=-Xms128m -Xmx512m")
-	s.process.WaitReady(t, 3*time.Minute, func() bool { return testenv.OK(direct + "/realms/master") })
-	return s
+	return home
 }
 
-// Stop ends Keycloak; the proxy answers 502 from then on.
-func (s *Server) Stop() { s.process.Stop() }
-
-// KeysAsked returns how often the keys of a realm were asked for.
-func (s *Server) KeysAsked() int { return int(s.keys.Load()) }
-
-// Tokens are what a token endpoint answers.
-type Tokens struct {
-	Access string `json:"access_token"`
-	ID     string `json:"id_token"`
-}
-
-// Token asks a realm's token endpoint.
-func (s *Server) Token(t testing.TB, realm, client, secret string, form url.Values) Tokens {
+// Start starts Keycloak with the given realms and waits until it serves them.
+func Start(t testing.TB, realms map[string][]byte) *Server {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodPost, s.URL+"/realms/"+realm+"/protocol/openid-connect/token", strings.NewReader(form.Encode()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if secret != "" {
-		req.SetBasicAuth(client, secret)
-	}
-	var out Tokens
-	if err := json.Unmarshal(do(t, req, http.StatusOK), &out); err != nil || out.Access == "" {
-		t.Fatalf("no token: %v", err)
-	}
-	return out
-}
-
-// Post sends a document to the admin API.
-func (s *Server) Post(t testing.TB, path string, document any) {
-	s.send(t, http.MethodPost, path, document)
-}
-
-// Put is Post for what is there already.
-func (s *Server) Put(t testing.TB, path string, document any) {
-	s.send(t, http.MethodPut, path, document)
-}
-
-func (s *Server) send(t testing.TB, method, path string, document any) {
-	t.Helper()
-	body, ok := document.([]byte)
-	if !ok {
-		var err error
-		if body, err = json.Marshal(document); err != nil {
+	installed := Path(t)
+	s := &Server{home: testenv.TempDir(t), asked: map[string]int{}}
+	for _, name := range []string{"lib", "conf", "providers", "themes"} {
+		if err := os.Symlink(filepath.Join(installed, name), filepath.Join(s.home, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	do(t, s.adminRequest(t, method, path, bytes.NewReader(body)), http.StatusCreated)
+	imports := filepath.Join(s.home, "data", "import")
+	if err := os.MkdirAll(imports, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, realm := range realms {
+		if err := os.WriteFile(filepath.Join(imports, name+".json"), realm, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.direct = &url.URL{Scheme: "http", Host: fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))}
+	if err := os.MkdirAll(filepath.Join(testenv.Root(), "build", "test"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewServer(s.front())
+	t.Cleanup(front.Close)
+	s.URL = front.URL
+	s.Run(t)
+	for name := range realms {
+		if !testenv.OK(s.Issuer(name) + discoveryPath) {
+			t.Fatalf("Keycloak does not have the realm %s: %s", name, s.process.Tail())
+		}
+	}
+	return s
 }
 
-// Get reads a document from the admin API.
-func (s *Server) Get(t testing.TB, path string, out any) {
+// front is the counting proxy. It keeps the host, by which Keycloak is known.
+func (s *Server) front() http.Handler {
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(s.direct)
+		r.Out.Host = r.In.Host
+	}}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.asked[r.URL.Path]++
+		s.mu.Unlock()
+		proxy.ServeHTTP(w, r)
+	})
+}
+
+// Run starts the process, again after Stop: the realms are imported anew, and
+// their keys are others.
+//
+// It is java that is started, with what bin/kc.sh would start it with. The script
+// stays in between and does not hand signals on: to end it would leave Keycloak
+// running.
+func (s *Server) Run(t testing.TB) {
 	t.Helper()
-	if err := json.Unmarshal(do(t, s.adminRequest(t, http.MethodGet, path, nil), http.StatusOK), out); err != nil {
-		t.Fatal(err)
+	management := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
+	args := []string{
+		"-Xms128m", "-Xmx512m", "-XX:MaxMetaspaceSize=256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError",
+		"-Dfile.encoding=UTF-8", "-Duser.language=en",
+		"--add-opens=java.base/java.util=ALL-UNNAMED", "--add-opens=java.base/java.util.concurrent=ALL-UNNAMED",
+		"--add-opens=java.base/java.security=ALL-UNNAMED",
+		"-Djava.util.concurrent.ForkJoinPool.common.threadFactory=io.quarkus.bootstrap.forkjoin.QuarkusForkJoinWorkerThreadFactory",
+		"-Djava.util.logging.manager=org.jboss.logmanager.LogManager", "-Dpicocli.disable.closures=true",
+		"-Dkc.home.dir=" + s.home, "-Djboss.server.config.dir=" + filepath.Join(s.home, "conf"),
+		"-cp", filepath.Join(s.home, "lib", "quarkus-run.jar"), "io.quarkus.bootstrap.runner.QuarkusEntryPoint",
+		"start", "--optimized", "--import-realm", "--cache=local", "--hostname=" + s.URL,
+		"--http-enabled=true", "--http-host=127.0.0.1", "--http-port=" + s.direct.Port(),
+		"--http-management-host=127.0.0.1", "--http-management-port=" + strings.TrimPrefix(management, "127.0.0.1:"),
+	}
+	s.process = testenv.Start(t, "Keycloak", "java", args,
+		"KC_BOOTSTRAP_ADMIN_USERNAME="+admin, "KC_BOOTSTRAP_ADMIN_PASSWORD="+admin)
+	s.runs++
+	process, log := s.process, fmt.Sprintf("keycloak-%d.log", s.runs)
+	t.Cleanup(func() { keepLog(t, log, process.Log()) })
+	process.WaitReady(t, 3*time.Minute, func() bool {
+		return testenv.OK("http://"+management+"/health/ready") && testenv.OK(s.direct.String()+"/realms/master"+discoveryPath)
+	})
+}
+
+// keepLog leaves the log where it can be read after the run, and shows its end
+// when the test has failed.
+func keepLog(t testing.TB, name, log string) {
+	path := filepath.Join(testenv.Root(), "build", "test", name)
+	if err := os.WriteFile(path, []byte(log), 0o600); err != nil {
+		t.Logf("the log of Keycloak is lost: %v", err)
+	}
+	if t.Failed() {
+		t.Logf("the end of %s:\n%s", path, log[max(0, len(log)-4000):])
 	}
 }
 
-func (s *Server) adminRequest(t testing.TB, method, path string, body io.Reader) *http.Request {
+// Stop ends Keycloak, and makes sure of it; the proxy answers 502 from then on.
+func (s *Server) Stop(t testing.TB) {
 	t.Helper()
-	// A token lives for a minute only.
-	s.admin = s.Token(t, "master", "admin-cli", "", url.Values{
-		"grant_type": {"password"}, "client_id": {"admin-cli"}, "username": {"admin"}, "password": {"admin"}}).Access
-	req, err := http.NewRequest(method, s.URL+"/admin/realms"+path, body)
-	if err != nil {
-		t.Fatal(err)
+	s.process.Stop()
+	if testenv.OK(s.direct.String() + "/realms/master" + discoveryPath) {
+		t.Fatal("Keycloak still answers")
 	}
-	req.Header.Set("Authorization", "Bearer "+s.admin)
-	req.Header.Set("Content-Type", "application/json")
-	return req
 }
 
-func do(t testing.TB, req *http.Request, status int) []byte {
-	t.Helper()
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if res.StatusCode != status && (status != http.StatusCreated || res.StatusCode != http.StatusNoContent) {
-		t.Fatalf("%s %s: %d %s", req.Method, req.URL.Path, res.StatusCode, body)
-	}
-	return body
+// Issuer returns the issuer of a realm.
+func (s *Server) Issuer(realm string) string { return s.URL + "/realms/" + realm }
+
+// KeysAsked returns how often the keys of a realm were asked for.
+func (s *Server) KeysAsked(realm string) int {
+	return s.count("/realms/" + realm + "/protocol/openid-connect/certs")
+}
+
+// Asked returns how often the metadata or the keys of a realm were asked for.
+func (s *Server) Asked(realm string) int {
+	return s.KeysAsked(realm) + s.count("/realms/"+realm+discoveryPath)
+}
+
+func (s *Server) count(path string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked[path]
 }
