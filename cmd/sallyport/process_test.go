@@ -141,6 +141,20 @@ func TestAnAddressInUse(t *testing.T) {
 	}
 }
 
+func TestAModuleThatCannotBeLoaded(t *testing.T) {
+	file := put(t, "kong.yml", goodFile)
+	for name, wasm := range map[string]string{
+		"a header alone": "\x00asm\x01\x00\x00\x00", "half a module": "\x00asm\x01\x00\x00\x00\x01\xff", "another version": "\x00asm\x02\x00\x00\x00",
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := begin(t, "serve", file, "--filter", put(t, "f.wasm", wasm))
+			if code := p.ended(t); code != 1 || !strings.Contains(p.Log(), "sallyport: ") || strings.Contains(p.Log(), "panic") {
+				t.Errorf("exit code %d: %s", code, p.Tail())
+			}
+		})
+	}
+}
+
 // Two sidecars in one directory: the second says so, and the first goes on.
 func TestAStateDirectoryInUse(t *testing.T) {
 	file := put(t, "kong.yml", goodFile)

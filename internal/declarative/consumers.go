@@ -3,6 +3,7 @@ package declarative
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 
@@ -197,6 +198,9 @@ func maxLength(n int) check {
 // httpURL is a check for an absolute http or https URL.
 func httpURL(s string) string {
 	if _, err := parseHTTPURL(s); err != nil {
+		if strings.Contains(s, "@") {
+			return "has a user name or cannot be read: expected an https URL without credentials"
+		}
 		return "is " + strconv.Quote(s) + ": expected an https URL"
 	}
 	return ""

@@ -80,6 +80,11 @@ func yamlError(err error) (text string, line int) {
 	if i := strings.Index(text, "line "); i >= 0 {
 		_, _ = fmt.Sscanf(text[i:], "line %d", &line)
 	}
+	// An unquoted value that begins with * is read as an alias, and quoted in the
+	// message: it may be a secret.
+	if before, _, found := strings.Cut(text, "unknown anchor '"); found {
+		text = before + "a value that begins with * names an anchor that is not there: quote it if it is text"
+	}
 	return text, line
 }
 

@@ -64,7 +64,7 @@ func TestRefusedPlugins(t *testing.T) {
 		{"plugins:\n- {name: openid-connect, config: {issuer: 'https://i', auth_methods: [session]}}", c + "auth_methods[0]: is session, which is not supported: expected bearer"},
 		{"plugins:\n- {name: openid-connect, config: {issuer: 'https://i', auth_methods: [beaver]}}", c + `auth_methods[0]: is "beaver": expected bearer`},
 		{"plugins:\n- {name: openid-connect, config: {issuer: idp.example}}", c + `issuer: is "idp.example": expected an https URL`},
-		{"plugins:\n- {name: openid-connect, config: {issuer: 'https://u:p@i'}}", c + `issuer: is "https://u:p@i": expected an https URL`},
+		{"plugins:\n- {name: openid-connect, config: {issuer: 'https://u:p@i'}}", c + `issuer: has a user name or cannot be read: expected an https URL without credentials`},
 		{inOIDC("bearer_token_param_type: [body]"), c + "bearer_token_param_type[0]: is body, which is not supported: expected header, query or cookie"},
 		{inOIDC("bearer_token_param_type: [cookie]"), p + "bearer_token_param_type has cookie: expected bearer_token_cookie_name too"},
 		{inOIDC("bearer_token_cookie_name: c"), p + "bearer_token_cookie_name needs cookie in bearer_token_param_type"},

@@ -118,6 +118,7 @@ func Compile(ctx context.Context, wasm []byte, limits Limits, register Registrar
 		WithMemoryLimitPages(uint32(limits.MemoryBytes / pageSize)).
 		WithCloseOnContextDone(limits.Deadline > 0)
 	m = &Module{limits: limits}
+	built := m // what a return of nil below does not take away
 	if limits.CacheDir != "" {
 		if m.cache, err = openCache(limits.CacheDir); err != nil {
 			return nil, err
@@ -127,7 +128,7 @@ func Compile(ctx context.Context, wasm []byte, limits Limits, register Registrar
 	m.runtime = wazero.NewRuntimeWithConfig(ctx, config)
 	defer func() {
 		if err != nil {
-			_ = m.Close(ctx)
+			_ = built.Close(ctx)
 		}
 	}()
 	if m.compiled, err = m.runtime.CompileModule(experimental.WithCompilationWorkers(ctx, compileWorkers()), wasm); err != nil {
