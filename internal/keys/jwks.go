@@ -55,16 +55,26 @@ func ParseSet(src []byte) ([]Key, error) {
 	return keys, nil
 }
 
+// material are the members of a JWK that a public key is made of. Certificates and
+// their thumbprints beside it (x5c, x5t) do not matter, not even broken ones.
+type material struct {
+	Kty string `json:"kty"`
+	Crv string `json:"crv,omitempty"`
+	N   string `json:"n,omitempty"`
+	E   string `json:"e,omitempty"`
+	X   string `json:"x,omitempty"`
+	Y   string `json:"y,omitempty"`
+}
+
 // parseKey reads one JWK; use is false for one that is not ours to use.
 func parseKey(raw []byte) (key Key, use bool, err error) {
 	var head struct {
-		Kty    string   `json:"kty"`
 		Use    string   `json:"use"`
 		Kid    string   `json:"kid"`
 		Alg    string   `json:"alg"`
-		Crv    string   `json:"crv"`
 		D      any      `json:"d"`
 		KeyOps []string `json:"key_ops"`
+		material
 	}
 	if err := json.Unmarshal(raw, &head); err != nil {
 		return Key{}, false, errors.New("not a JWK")
@@ -88,7 +98,11 @@ func parseKey(raw []byte) (key Key, use bool, err error) {
 		return key, true, nil
 	}
 	var jwk gojose.JSONWebKey
-	if err := jwk.UnmarshalJSON(raw); err != nil {
+	bare, err := json.Marshal(head.material)
+	if err == nil {
+		err = jwk.UnmarshalJSON(bare)
+	}
+	if err != nil {
 		key.Unusable = "it cannot be read"
 		return key, true, nil
 	}
