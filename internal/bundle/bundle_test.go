@@ -146,6 +146,7 @@ func TestDecodeRefuses(t *testing.T) {
 		want      error
 	}{
 		{"the least", `{"version":1,"epoch":"e"}`, nil},
+		{"zeros that are written out", `{"version":1,"epoch":"e","generation":0,"routes":[{"name":"r","require_https":0,"grpc":false}]}`, nil},
 		{"members of a later version", `{"version":1,"epoch":"e","more":{"x":[1]},"routes":[{"name":"r","more":1}]}`, nil},
 		{"a whole one", `{"version":1,"epoch":"e",` + trust + `,"plugins":[` + jwt + `,` + oidc + `],"routes":[{"name":"r","chain":[1,0]}]}`, nil},
 		{"nothing", ``, jsonx.ErrSyntax},

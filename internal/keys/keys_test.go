@@ -267,6 +267,10 @@ func TestParseSetRefuses(t *testing.T) {
 			t.Errorf("%.60s: %v, %v, want %s", src, keys, err, want)
 		}
 	}
+	most := strings.Replace(many, `{"kty":"X"},`, "", 1)
+	if _, err := ParseSet([]byte(most)); err != nil {
+		t.Errorf("%d keys: %v", MaxKeys, err)
+	}
 	if keys, err := ParseSet([]byte(`{"keys":[]}`)); err != nil || len(keys) != 0 {
 		t.Errorf("an empty set: %v, %v", keys, err)
 	}

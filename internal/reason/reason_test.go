@@ -49,3 +49,41 @@ func TestZeroDenies(t *testing.T) {
 		t.Fatal("an unknown word parsed")
 	}
 }
+
+// What a client is told goes by RFC 6750 §3: an error of the token with 401, a
+// lack of rights with 403, and no error where there was no token, or where the
+// trouble is ours.
+func TestOAuth(t *testing.T) {
+	silent := map[Code]bool{CredentialMissing: true, ConsumerUnknown: true}
+	for c := Code(0); c < count; c++ {
+		want := ""
+		switch {
+		case silent[c]:
+		case c == CredentialMultiple: // "repeats the same parameter, uses more than one method"
+			want = "invalid_request"
+		case c.Status() == 401:
+			want = "invalid_token"
+		case c.Status() == 403:
+			want = "insufficient_scope"
+		}
+		if c.OAuth() != want {
+			t.Errorf("%s: status %d with %q, want %q", c, c.Status(), c.OAuth(), want)
+		}
+	}
+	if CredentialMissing.Status() != 401 || CredentialMultiple.Status() != 400 {
+		t.Error("a missing or doubled credential has another status")
+	}
+}
+
+// A code that does not exist is the zero code, and denies.
+func TestUnknownCode(t *testing.T) {
+	for c := int(count); c < 256; c++ {
+		code := Code(c)
+		if code.Passes() || !code.Ours() || code.Error() != Unspecified.Error() || code.Text() != Unspecified.Text() {
+			t.Fatalf("Code(%d) is %s", c, code)
+		}
+	}
+	if Count != int(count) || SidecarAnswer.String() != "sidecar_answer" {
+		t.Error("the number of codes or a word is wrong")
+	}
+}

@@ -31,6 +31,8 @@ func TestNormalizePath(t *testing.T) {
 		{"/a/b..", "/a/b..", "a name that ends in dots"},
 		{"/a//../b", "/a/b", "dots remove an empty segment: they go before slashes are merged"},
 		{"/%61%2D%2e%5F%7e", "/a-._~", "escapes of unreserved characters are undone"},
+		{"/%61%7a%41%5A%30%39", "/azAZ09", "the first and the last of each kind"},
+		{"/%60%7B%40%5B%3A%fF%Ff", "/%60%7B%40%5B%3A%fF%Ff", "and their neighbours"},
 		{"/%20%21%3b", "/%20%21%3b", "the others stay as they are written"},
 		{"/%C3%A4", "/%C3%A4", "the others stay as they are written"},
 		{"/%2561", "/%2561", "escapes are undone once"},

@@ -8,7 +8,7 @@ import (
 func TestStripPort(t *testing.T) {
 	for host, want := range map[string]string{
 		"example.com": "example.com", "example.com:80": "example.com", "example.com:": "example.com", "example.com:x": "example.com:x",
-		"example.com:80x": "example.com:80x", "[::1]": "[::1]", "[::1]:80": "[::1]", "::1": "::1", "a:b:80": "a:b:80", "": "", ":80": "",
+		"example.com:80x": "example.com:80x", "[::1]": "[::1]", "[::1]:80": "[::1]", "a:09": "a", "a:0/": "a:0/", "a:0;": "a:0;", "::1": "::1", "a:b:80": "a:b:80", "": "", ":80": "",
 	} {
 		if got := StripPort(host); got != want {
 			t.Errorf("%q: %q, want %q", host, got, want)

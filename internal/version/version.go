@@ -12,10 +12,14 @@ func String() string {
 	if !ok {
 		return Version
 	}
-	for _, s := range info.Settings {
+	return describe(Version, info.Settings)
+}
+
+func describe(version string, settings []debug.BuildSetting) string {
+	for _, s := range settings {
 		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return Version + " (" + s.Value[:12] + ")"
+			return version + " (" + s.Value[:12] + ")"
 		}
 	}
-	return Version
+	return version
 }

@@ -72,6 +72,7 @@ func TestKinds(t *testing.T) {
 func TestDecodeQuestion(t *testing.T) {
 	for src, ok := range map[string]bool{
 		`{"kind":"lookup"}`:                                   true,
+		`{"kind":"keys","generation":0}`:                      true,
 		`{"kind":"keys","generation":7}`:                      true,
 		`{"kind":"verify","later":true}`:                      true,
 		`{"kind":"verify","signature":"AQID"}`:                true,
@@ -112,6 +113,7 @@ func long(n int) string { return strings.Repeat("x", n) }
 func TestDecodeAnswer(t *testing.T) {
 	for src, ok := range map[string]bool{
 		`{"feed":"f"}`:                                       true,
+		`{"feed":"f","seq":0,"valid":false}`:                 true,
 		`{"feed":"f","seq":3,"valid":true}`:                  true,
 		`{"feed":"f","later":{"a":[1]}}`:                     true,
 		`{"feed":"f","code":"key_unknown"}`:                  true,
