@@ -72,8 +72,6 @@ func Bootstrap(f *declarative.File, o Options) ([]byte, error) {
 	}
 	root := obj{
 		"admin", obj{"address", admin},
-		"layered_runtime", obj{"layers", list{obj{"name", FilterName, "static_layer", obj{
-			"re2.max_program_size.error_level", maxProgram}}}},
 		"stats_config", statsConfig(),
 		"layered_runtime", runtime(),
 		"static_resources", obj{"listeners", listeners, "clusters", clusters(f, o)},
@@ -97,12 +95,13 @@ func statsConfig() obj {
 	}}
 }
 
-// runtime turns off what Envoy has begun to do between the versions that are
+// runtime widens the bound on regular expressions, and turns off what Envoy has begun to do between the versions that are
 // supported (1.36 does not know it, 1.40 does it): to match each of several
 // values of a header by itself. The host matches them joined by commas, and so
 // does Envoy without it. It may refuse to know the name; it does not refuse the file.
 func runtime() obj {
-	return obj{"layers", list{obj{"name", "sallyport", "static_layer", obj{
+	return obj{"layers", list{obj{"name", FilterName, "static_layer", obj{
+		"re2.max_program_size.error_level", maxProgram,
 		"envoy.reloadable_features.match_headers_individually", false,
 	}}}}
 }

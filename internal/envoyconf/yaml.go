@@ -20,7 +20,12 @@ func node(v any) *yaml.Node {
 	switch v := v.(type) {
 	case obj:
 		n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+		seen := map[any]bool{}
 		for i := 0; i+1 < len(v); i += 2 {
+			if seen[v[i]] {
+				panic(fmt.Sprintf("envoyconf: %v is there twice", v[i]))
+			}
+			seen[v[i]] = true
 			if v[i+1] != nil {
 				n.Content = append(n.Content, node(v[i]), node(v[i+1]))
 			}
