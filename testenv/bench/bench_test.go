@@ -58,6 +58,7 @@ func TestBench(t *testing.T) {
 	b.envoy(provider, none, one, many)
 	b.host(provider, none, one, many)
 	b.run()
+	b.starts()
 	b.print()
 }
 
@@ -315,10 +316,6 @@ func (b *board) print() {
 			ratios = append(ratios, a.rates[i]/c.rates[i])
 		}
 		fmt.Fprintf(&out, "| %s ÷ %s | %.2f | %.2f–%.2f |\n", pair[0], pair[1], median(ratios), slices.Min(ratios), slices.Max(ratios))
-	}
-	wasm, _ := testenv.Build(b.t)
-	if info, err := os.Stat(wasm); err == nil {
-		b.facts = append(b.facts, fmt.Sprintf("filter.wasm: %d bytes", info.Size()))
 	}
 	fmt.Fprintln(&out)
 	for _, f := range b.facts {
