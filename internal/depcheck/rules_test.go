@@ -34,8 +34,7 @@ var (
 		"github.com/prometheus/common", "github.com/prometheus/procfs", "github.com/beorn7/perks",
 		"github.com/cespare/xxhash/v2", "github.com/munnerz/goautoneg", "google.golang.org/protobuf",
 		"golang.org/x/sys", "go.yaml.in/yaml/v2", "github.com/kylelemons/godebug"}
-	command = []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/inconshreveable/mousetrap"}
-	anyOwn  = []string{"..."}
+	anyOwn = []string{"..."}
 )
 
 // authentication is what a host for any proxy-wasm filter must know nothing of.

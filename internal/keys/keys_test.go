@@ -101,9 +101,9 @@ func TestCheck(t *testing.T) {
 		"2047 bits":                 {&rsa.PublicKey{N: new(big.Int).Rsh(n, 1), E: 3}, false},
 		"8192 bits":                 {&rsa.PublicKey{N: new(big.Int).Lsh(n, 6144), E: 3}, true},
 		"8193 bits":                 {&rsa.PublicKey{N: new(big.Int).Lsh(n, 6145), E: 3}, false},
-		"a point off the curve":     {&ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}, false},
-		"the point at infinity":     {&ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(0), Y: big.NewInt(0)}, false},
-		"P-224":                     {&ecdsa.PublicKey{Curve: elliptic.P224(), X: big.NewInt(1), Y: big.NewInt(1)}, false},
+		"a point off the curve":     {&ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}, false}, //lint:ignore SA1019 a key that no constructor would make
+		"the point at infinity":     {&ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(0), Y: big.NewInt(0)}, false}, //lint:ignore SA1019 a key that no constructor would make
+		"P-224":                     {&ecdsa.PublicKey{Curve: elliptic.P224(), X: big.NewInt(1), Y: big.NewInt(1)}, false}, //lint:ignore SA1019 a key that no constructor would make
 		"Ed25519 of another size":   {ed25519.PublicKey(make([]byte, 31)), false},
 		"a private key":             {tokens.Private("ec256"), false},
 		"a secret":                  {[]byte("secret"), false},

@@ -40,9 +40,6 @@ func rerouteFile(e vectors.Env) string {
 	return b.String()
 }
 
-// public are the services of rerouteFile that anybody may reach.
-var public = []string{"/open/", "/gold/", "/read/"}
-
 // taken returns the service that the request came to, "" for none.
 func (x *exchange) taken(t testing.TB) string {
 	t.Helper()

@@ -12,7 +12,7 @@ type metrics struct {
 	pending [reason.Count]int64
 	ids     [reason.Count]uint32
 
-	asked, pendingAsked     int64
+	pendingAsked            int64
 	askedID, generationID   uint32
 	generation, generationN uint64
 }
