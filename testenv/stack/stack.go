@@ -26,7 +26,8 @@ type Options struct {
 	Workers int
 	// Apart runs the host with a sidecar in a process of its own.
 	Apart bool
-	// TLS also listens with the certificates of the file.
+	// TLS leaves the listeners to the file, in which ${LISTEN} and ${LISTEN_TLS}
+	// stand for the addresses.
 	TLS bool
 	// Args are added to the command line of serve.
 	Args []string
@@ -67,8 +68,11 @@ func Start(t testing.TB, host, file string, o Options) *Stack {
 	if o.Workers == 0 {
 		s.options.Workers = 2
 	}
-	s.Write(file)
 	s.Addr = fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
+	if o.TLS {
+		s.TLS = fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
+	}
+	s.Write(file)
 	s.URL = "http://" + s.Addr
 	admin := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
 	status := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
@@ -88,6 +92,7 @@ func Start(t testing.TB, host, file string, o Options) *Stack {
 // Write replaces the declarative file by renaming, as a careful editor does.
 func (s *Stack) Write(file string) {
 	s.t.Helper()
+	file = strings.NewReplacer("${LISTEN}", s.Addr, "${LISTEN_TLS}", s.TLS).Replace(file)
 	tmp := s.Path + ".new"
 	if err := os.WriteFile(tmp, []byte(file), 0o600); err != nil {
 		s.t.Fatal(err)
@@ -107,9 +112,17 @@ func (s *Stack) StartSidecar() {
 	s.Sidecar.WaitReady(s.t, 20*time.Second, func() bool { return testenv.OK(s.Status + "/readyz") })
 }
 
+// listen returns the flags that say where to listen.
+func (s *Stack) listen() []string {
+	if s.options.TLS {
+		return nil
+	}
+	return []string{"--listen", s.Addr}
+}
+
 func (s *Stack) startHost() {
 	s.t.Helper()
-	args := []string{"serve", "--listen", s.Addr, "--workers", fmt.Sprint(s.options.Workers)}
+	args := append([]string{"serve", "--workers", fmt.Sprint(s.options.Workers)}, s.listen()...)
 	ready := s.Status
 	if s.options.Apart {
 		s.StartSidecar()
@@ -133,7 +146,7 @@ func (s *Stack) startEnvoy() {
 	envoy.Path(s.t, version) // skips before anything is started
 	s.StartSidecar()
 	admin := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(s.t))
-	bootstrap := s.Bootstrap("--listen", s.Addr, "--envoy-admin", admin)
+	bootstrap := s.Bootstrap(append(s.listen(), "--envoy-admin", admin)...)
 	s.Envoy = envoy.Start(s.t, version, bootstrap, admin, "--concurrency", fmt.Sprint(s.options.Workers))
 	s.Gateway = s.Envoy.Process
 	// Envoy is ready before its VMs have a bundle, which they deny without. A
