@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,6 +26,7 @@ type Server struct {
 	keys      []map[string]any
 	signers   map[string]signer
 	fault     Fault
+	keysOnly  bool // discovery behaves
 	cache     string
 	issuer    string
 	discovery int
@@ -44,7 +47,11 @@ const (
 	Error500    Fault = "500"          // answers 500
 	NotJSON     Fault = "html"         // answers HTML
 	Endless     Fault = "endless"      // never stops answering
+	HangUp      Fault = "hang-up"      // ends the connection without an answer
 	Redirect    Fault = "redirect"     // redirects elsewhere
+	Loop        Fault = "loop"         // redirects to itself
+	Truncated   Fault = "truncated"    // ends before what it has announced
+	Huge        Fault = "huge"         // a right answer among two megabytes
 	Duplicate   Fault = "duplicate"    // JSON with a member twice
 	NoKeys      Fault = "no-keys"      // an empty key set
 	OtherIssuer Fault = "other-issuer" // discovery of somebody else
@@ -107,7 +114,14 @@ func (s *Server) Remove(kid string) {
 func (s *Server) Misbehave(f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fault = f
+	s.fault, s.keysOnly = f, false
+}
+
+// MisbehaveWithKeys is Misbehave for the keys alone: discovery behaves.
+func (s *Server) MisbehaveWithKeys(f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault, s.keysOnly = f, true
 }
 
 // CacheFor sets max-age of what is answered.
@@ -122,6 +136,13 @@ func (s *Server) Asked() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.jwks
+}
+
+// Requests returns how many requests came, for discovery and for keys.
+func (s *Server) Requests() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.discovery + s.jwks
 }
 
 // Token returns a token signed with the key of that kid: an access token for an
@@ -149,6 +170,9 @@ func (s *Server) serveDiscovery(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.discovery++
 	fault, issuer := s.fault, s.issuer
+	if s.keysOnly {
+		fault = ""
+	}
 	s.mu.Unlock()
 	if fault == OtherIssuer {
 		issuer = "https://evil.example"
@@ -194,6 +218,17 @@ func (s *Server) reply(w http.ResponseWriter, r *http.Request, fault Fault, body
 		_, _ = w.Write([]byte("<!doctype html><p>Sign in</p>"))
 	case Redirect:
 		http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
+	case Loop:
+		http.Redirect(w, r, r.URL.Path, http.StatusFound)
+	case HangUp:
+		panic(http.ErrAbortHandler)
+	case Truncated:
+		text, _ := json.Marshal(body)
+		w.Header().Set("Content-Length", strconv.Itoa(len(text)+1))
+		_, _ = w.Write(text)
+	case Huge:
+		text, _ := json.Marshal(body)
+		_, _ = w.Write([]byte(`{"padding":"` + strings.Repeat("x", 2<<20) + `",` + string(text[1:])))
 	case Endless:
 		chunk := make([]byte, 64<<10)
 		for i := range chunk {
