@@ -4,10 +4,13 @@
 //	lock                  held while a sidecar runs
 //	installation-secret   what generated credentials are derived from
 //	admin-token           for the admin listener, unless it is given
+//	session-secret        what cookies are sealed with, where none is configured
 //	generation.json       epoch, number and source of the last bundle
 //
 // Files are 0600, the directory 0700 when it is made here. A file is replaced by
-// renaming, so that a crash leaves the old or the new one.
+// renaming, so that a crash leaves the old or the new one. A secret that every
+// user of the machine can read or write is refused; a group's access is not,
+// since volumes of Kubernetes are given one (fsGroup).
 package state
 
 import (
@@ -20,6 +23,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -38,6 +42,8 @@ type Dir struct {
 
 	mu         sync.Mutex // guards generation and its file
 	generation Generation
+
+	secrets sync.Mutex // held while a generated secret is read or made
 }
 
 // Generation identifies a bundle.
@@ -123,14 +129,19 @@ func (d *Dir) file(name string) string { return filepath.Join(d.path, name) }
 // generated returns the content of a file, making it of 256 random bits when it
 // is not there.
 func (d *Dir) generated(name string) (string, error) {
-	data, err := os.ReadFile(d.file(name))
+	d.secrets.Lock()
+	defer d.secrets.Unlock()
+	data, err := d.private(name)
 	if errors.Is(err, os.ErrNotExist) {
 		secret := make([]byte, 32)
 		if _, err := rand.Read(secret); err != nil {
 			return "", err
 		}
 		text := base64.RawURLEncoding.EncodeToString(secret)
-		return text, d.replace(name, []byte(text+"\n"))
+		if err := d.replace(name, []byte(text+"\n")); err != nil {
+			return "", err
+		}
+		return text, nil
 	}
 	if err != nil {
 		return "", err
@@ -140,6 +151,31 @@ func (d *Dir) generated(name string) (string, error) {
 		return "", fmt.Errorf("%s is too short to be a secret: remove it and a new one is made", d.file(name))
 	}
 	return text, nil
+}
+
+// private reads a file that only its owner, and perhaps a group, may use.
+func (d *Dir) private(name string) ([]byte, error) {
+	f, err := os.Open(d.file(name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if mode := info.Mode().Perm(); mode&0o007 != 0 {
+		return nil, fmt.Errorf("%s is open to every user (mode %04o): chmod it to 0600, or remove it and a new one is made", f.Name(), mode)
+	}
+	return io.ReadAll(f)
+}
+
+// SessionSecret returns what cookies are sealed with where the file has no
+// session_secret. It is made when it is first asked for, and the same from then
+// on: without it every session ends.
+func (d *Dir) SessionSecret() (redact.Secret, error) {
+	s, err := d.generated("session-secret")
+	return redact.New(s), err
 }
 
 // AdminToken returns the token of the admin listener and where it is kept.

@@ -42,12 +42,15 @@ func TestModesOfFilesAndDirectory(t *testing.T) {
 	if _, _, err := d.AdminToken(); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := d.SessionSecret(); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := d.Generation([]byte("content")); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]os.FileMode{
 		".": os.ModeDir | 0o700, "..": os.ModeDir | 0o700,
-		"lock": 0o600, "installation-secret": 0o600, "admin-token": 0o600, "generation.json": 0o600,
+		"lock": 0o600, "installation-secret": 0o600, "admin-token": 0o600, "session-secret": 0o600, "generation.json": 0o600,
 	} {
 		info, err := os.Stat(filepath.Join(path, name))
 		if err != nil {
@@ -61,8 +64,8 @@ func TestModesOfFilesAndDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(entries) != 4 {
-		t.Errorf("the directory has %v, want the four files and no temporary one", entries)
+	if len(entries) != 5 {
+		t.Errorf("the directory has %v, want the five files and no temporary one", entries)
 	}
 }
 
