@@ -34,6 +34,8 @@ var (
 		"github.com/prometheus/common", "github.com/prometheus/procfs", "github.com/beorn7/perks",
 		"github.com/cespare/xxhash/v2", "github.com/munnerz/goautoneg", "google.golang.org/protobuf",
 		"golang.org/x/sys", "go.yaml.in/yaml/v2", "github.com/kylelemons/godebug"}
+	// aead is XChaCha20-Poly1305; x/sys tells it what the processor can do.
+	aead   = []string{"golang.org/x/crypto", "golang.org/x/sys"}
 	anyOwn = []string{"..."}
 )
 
@@ -87,6 +89,9 @@ var rules = []rule{
 	{"oidc-sidecar/internal/...", []string{"oidc-sidecar/internal/...", "internal/bundle", "internal/claims",
 		"internal/declarative", "internal/jose", "internal/jsonx", "internal/keys", "internal/reason", "internal/redact",
 		"internal/version", "internal/wire"}, append(append(yaml, joseLibs...), prometheus...), nil, "parts of the sidecar"},
+
+	{"oidc-sidecar/internal/seal", []string{"internal/redact"}, aead, append([]string{"net"}, noIO...),
+		"seals and opens; what, and when, is known elsewhere"},
 
 	{"cmd/sallyport", []string{"host", "host/gateway", "internal/declarative", "internal/envoyconf", "internal/redact",
 		"internal/version", "oidc-sidecar", "cmd/sallyport/internal/demo"}, nil, nil, "puts the parts together; the demo brings its surroundings"},
