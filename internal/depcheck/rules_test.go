@@ -92,6 +92,8 @@ var rules = []rule{
 
 	{"oidc-sidecar/internal/seal", []string{"internal/redact"}, aead, append([]string{"net"}, noIO...),
 		"seals and opens; what, and when, is known elsewhere"},
+	{"oidc-sidecar/internal/revoke", nil, nil, append([]string{"net"}, noIO...),
+		"keys and times in a file; whose they are is known elsewhere"},
 
 	{"cmd/sallyport", []string{"host", "host/gateway", "internal/declarative", "internal/envoyconf", "internal/redact",
 		"internal/version", "oidc-sidecar", "cmd/sallyport/internal/demo"}, nil, nil, "puts the parts together; the demo brings its surroundings"},
