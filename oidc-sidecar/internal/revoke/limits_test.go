@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -46,6 +49,87 @@ func TestBounds(t *testing.T) {
 	revoke(t, l, "new", at(0), at(100))
 	if fresh, err := l.Once("newer", at(100)); fresh || err != ErrFull {
 		t.Errorf("once %t, %v when it is full again, want ErrFull", fresh, err)
+	}
+}
+
+// What is on its way to the disk takes room too.
+func TestBoundCountsWhatIsBeingWritten(t *testing.T) {
+	l := openList(t, t.TempDir(), newClock().now)
+	const room, callers = 5, 20
+	l.max = room
+	slow := &brokenFile{file: l.file, entered: make(chan struct{}), leave: make(chan struct{})}
+	l.file = slow
+	var wg sync.WaitGroup
+	var fresh, full atomic.Int64
+	for i := range callers {
+		wg.Go(func() {
+			switch ok, err := l.Once(fmt.Sprint(i), at(100)); {
+			case ok && err == nil:
+				fresh.Add(1)
+			case !ok && err == ErrFull:
+				full.Add(1)
+			default:
+				t.Errorf("%t, %v", ok, err)
+			}
+		})
+		if i == 0 {
+			<-slow.entered
+		}
+	}
+	for gathered := 0; gathered < room-1; runtime.Gosched() {
+		l.mu.Lock()
+		if l.open != nil {
+			gathered = len(l.open.records)
+		}
+		l.mu.Unlock()
+	}
+	slow.leave <- struct{}{}
+	<-slow.entered
+	slow.leave <- struct{}{}
+	wg.Wait()
+	if fresh.Load() != room || full.Load() != callers-room {
+		t.Errorf("%d were fresh and %d found it full, want %d and %d", fresh.Load(), full.Load(), room, callers-room)
+	}
+}
+
+func TestPurge(t *testing.T) {
+	table := newTable()
+	for i := range int64(6) {
+		table.add(id{byte(i)}, entry{until: 10 + i})
+	}
+	table.add(id{0}, entry{until: 100}) // lives longer than the queue knows
+	for _, step := range []struct {
+		now   int64
+		limit int
+		left  int
+	}{{10, 9, 6}, {15, 0, 6}, {15, 3, 4}, {15, 9, 2}, {15, 9, 2}, {16, 9, 1}, {100, 9, 1}, {101, 9, 0}} {
+		table.purge(step.now, step.limit)
+		if len(table.entries) != step.left || len(table.queue) != step.left {
+			t.Errorf("at %d: %d entries and %d in the queue, want %d", step.now, len(table.entries), len(table.queue), step.left)
+		}
+		for k, e := range table.entries {
+			if _, ok := table.alive(k, step.now); ok != (e.until >= step.now) {
+				t.Errorf("at %d: the entry that ends at %d is alive: %t", step.now, e.until, ok)
+			}
+		}
+	}
+}
+
+// A revocation that is known already costs no line.
+func TestKnownRevocationIsNotWrittenAgain(t *testing.T) {
+	l := openList(t, t.TempDir(), newClock().now)
+	for _, step := range []struct {
+		at, until float64
+		lines     int
+	}{{10, 100, 1}, {10, 100, 1}, {9, 100, 1}, {10, 99, 1}, {11, 100, 2}, {11, 101, 3}, {-1, 101, 3}, {0, 0, 3}, {0, -1, 3}} {
+		revoke(t, l, "key", at(step.at), at(step.until))
+		if l.lines != step.lines {
+			t.Errorf("%d lines after %+v, want %d", l.lines, step, step.lines)
+		}
+	}
+	revoke(t, l, "now", at(0), at(0))
+	if !l.Revoked("now", at(0)) {
+		t.Error("a revocation does not count at its end")
 	}
 }
 

@@ -27,6 +27,7 @@ func TestSplit(t *testing.T) {
 		{"attributes take all", "n", "abc", 0, MaxCookie, nil},
 		{"a negative limit", "n", "abc", -1, 0, nil},
 		{"the usual limit", "name", strings.Repeat("x", MaxCookie-7-80), 0, 80, []Cookie{{"name", "1." + strings.Repeat("x", MaxCookie-7-80)}}},
+		{"as much as Open takes", "n", strings.Repeat("x", MaxText), 1 << 20, 0, []Cookie{{"n", "1." + strings.Repeat("x", MaxText)}}},
 		{"more than Open takes", "n", strings.Repeat("x", MaxText+1), 1 << 20, 0, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
