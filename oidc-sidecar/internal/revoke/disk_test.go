@@ -2,6 +2,7 @@ package revoke
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -191,3 +192,52 @@ func TestWaitingForAWriteThatFails(t *testing.T) {
 	l.disk = realDisk
 	once(t, l, "key", at(100), true)
 }
+
+// A crash at any step of a replacement leaves a journal with all that was durable.
+func TestCrashWhileTheFileIsReplaced(t *testing.T) {
+	l := openList(t, t.TempDir(), newClock().now)
+	l.slack = -1000 // each entry replaces the file
+	durable, steps := 0, 0
+	check := func() {
+		steps++
+		after := crash(t, l)
+		for i := range durable {
+			once(t, after, fmt.Sprint(i), at(100), false)
+		}
+	}
+	l.disk = disk{
+		create: func(path string) (file, error) {
+			check()
+			f, err := realDisk.create(path)
+			check()
+			return &watchedFile{f, check}, err
+		},
+		rename: func(from, to string) error {
+			check()
+			err := realDisk.rename(from, to)
+			check()
+			return err
+		},
+		syncDir: func(dir string) error {
+			check()
+			return realDisk.syncDir(dir)
+		},
+	}
+	for i := range 5 {
+		once(t, l, fmt.Sprint(i), at(100), true)
+		durable++
+	}
+	check()
+	if steps < 5*7 {
+		t.Errorf("looked at %d steps", steps)
+	}
+}
+
+// watchedFile calls a function before each write and fsync.
+type watchedFile struct {
+	file
+	before func()
+}
+
+func (f *watchedFile) Write(p []byte) (int, error) { f.before(); return f.file.Write(p) }
+func (f *watchedFile) Sync() error                 { f.before(); return f.file.Sync() }
