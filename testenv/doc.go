@@ -4,7 +4,7 @@
 // Its folders are the parts themselves:
 //
 //	echo         an upstream that says what it received
-//	idp          an identity provider, well-behaved or not
+//	idp          an OpenID provider, well-behaved or not
 //	tokens       keys and JWTs, right ones and wrong ones
 //	envoy        a real Envoy
 //	keycloak     a real Keycloak
