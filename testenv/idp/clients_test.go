@@ -64,6 +64,7 @@ func TestClientAuthenticationThatIsRefused(t *testing.T) {
 	t.Parallel()
 	s := Start(t)
 	s.AddClient(Client{ID: "rp", Secret: "a+b"})
+	client := newClient(t)
 	basic := func(id, secret string) string {
 		r := &http.Request{Header: http.Header{}}
 		r.SetBasicAuth(id, secret)
@@ -103,7 +104,7 @@ func TestClientAuthenticationThatIsRefused(t *testing.T) {
 			if c.header != "" {
 				req.Header.Set("Authorization", c.header)
 			}
-			res, err := http.DefaultClient.Do(req)
+			res, err := client.Do(req)
 			if err != nil {
 				t.Fatal(err)
 			}

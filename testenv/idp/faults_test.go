@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -287,8 +286,9 @@ func TestFaultsOfUserinfo(t *testing.T) {
 func TestFaultsOfDiscovery(t *testing.T) {
 	t.Parallel()
 	s := Start(t)
+	client := newClient(t)
 	document := func() map[string]any {
-		res, err := http.Get(s.Endpoint("discovery"))
+		res, err := client.Get(s.Endpoint("discovery"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -333,7 +333,7 @@ func TestFaultsOfDiscovery(t *testing.T) {
 	s.Advertise(nil)
 	equal(t, "advertised no more", []any{document()["token_endpoint"], document()["extra"]}, []any{s.URL + "/token", nil})
 
-	res, err := http.PostForm(trap+"/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {"x"}, "client_secret": {"y"}})
+	res, err := client.PostForm(trap+"/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {"x"}, "client_secret": {"y"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -346,7 +346,7 @@ func TestFaultsOfTransportAtDiscovery(t *testing.T) {
 	t.Parallel()
 	s := Start(t)
 	s.CacheFor(90 * time.Second)
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := newClient(t)
 	for fault, want := range map[Fault]string{
 		Error500: "500 ", NotJSON: "200 <!doctype", Redirect: "302 ", Loop: "302 ", HangUp: "cut off", Truncated: "cut off",
 		Huge: `200 {"padding"`, Duplicate: `200 {"issuer":"x","issuer":"y","`, NoKeys: `200 {"keys":[]}`,

@@ -225,6 +225,7 @@ func TestARequestThatIsRefusedByRedirect(t *testing.T) {
 func TestMethodsAndPaths(t *testing.T) {
 	t.Parallel()
 	s := Start(t)
+	client := newClient(t)
 	for _, c := range []struct {
 		method, path string
 		want         int
@@ -237,7 +238,7 @@ func TestMethodsAndPaths(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		res, err := http.DefaultClient.Do(req)
+		res, err := client.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}

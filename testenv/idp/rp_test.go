@@ -48,9 +48,18 @@ func newRP(t *testing.T, s *Server, id, secret string) *rp {
 	if err != nil {
 		t.Fatal(err)
 	}
-	browser := &http.Client{Jar: jar, Timeout: 20 * time.Second,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	browser := newClient(t)
+	browser.Jar = jar
 	return &rp{t: t, s: s, browser: browser, id: id, secret: secret}
+}
+
+// newClient returns a client with connections of its own: httptest closes those of
+// the default one whenever a server of another test ends.
+func newClient(t *testing.T) *http.Client {
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: time.Minute,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 func challenge() string {

@@ -15,7 +15,9 @@ var formAction = regexp.MustCompile(`<form method="post" action="([^"]*)">`)
 // SignIn plays the browser at the provider: it asks for an authorization URL with
 // the client's cookies, fills in the form if there is one, and returns where the
 // provider then redirects to, which is the relying party's callback. It does not
-// go there. The user "" has to have a session, or there has to be AutoLogin.
+// go there. The user "" has to have a session, or there has to be AutoLogin. Tests in
+// parallel give the client a Transport of its own: httptest closes idle connections
+// of the default one when any server ends.
 func (s *Server) SignIn(t testing.TB, client *http.Client, authorizationURL, user string) (callbackURL string) {
 	t.Helper()
 	browser := *client
