@@ -17,7 +17,7 @@ func demoCommand() *cobra.Command {
 	var listen string
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Run a gateway with an upstream, an issuer and two users, to try things out",
+		Short: "Run a gateway with an upstream, an identity provider and two users, to try things out",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runDemo(cmd.Context(), listen, func(text string) { fmt.Fprintln(cmd.OutOrStdout(), text) })
@@ -30,7 +30,8 @@ func demoCommand() *cobra.Command {
 // runDemo runs the demo until ctx ends. say is called with what the user should
 // know once requests pass.
 func runDemo(ctx context.Context, listen string, say func(text string)) error {
-	d, err := demo.Start()
+	listen = freeAddress(listen)
+	d, err := demo.Start(listen)
 	if err != nil {
 		return err
 	}
@@ -39,7 +40,7 @@ func runDemo(ctx context.Context, listen string, say func(text string)) error {
 	o := serveOptions{
 		common:       common{file: d.File, stateDir: filepath.Join(d.Dir, "state"), logLevel: "warn", logFormat: "text"},
 		sidecarFlags: sidecarFlags{adminListen: admin},
-		listen:       []string{freeAddress(listen)},
+		listen:       []string{listen},
 		cacheDir:     demoCache(d),
 	}
 	logger, err := o.logger()
@@ -49,12 +50,11 @@ func runDemo(ctx context.Context, listen string, say func(text string)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	said := make(chan error, 1)
-	err = serve(ctx, o, logger, func(addrs []net.Addr) {
+	err = serve(ctx, o, logger, func([]net.Addr) {
 		go func() {
-			url := "http://" + addrs[0].String()
-			err := d.WaitReady(ctx, url)
+			err := d.WaitReady(ctx)
 			if err == nil {
-				say(d.Text(url, "http://"+admin))
+				say(d.Text("http://" + admin))
 			}
 			said <- err
 		}()

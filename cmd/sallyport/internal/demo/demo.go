@@ -3,7 +3,7 @@ package demo
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	_ "embed"
 	"errors"
 	"fmt"
 	"net"
@@ -15,56 +15,94 @@ import (
 	"time"
 )
 
+// login says whether the file has the route that browsers sign in to.
+const login = false
+
 // Demo is the gateway's surroundings at work.
 type Demo struct {
-	Dir    string // of the file and the state; removed by Close
-	File   string // the declarative file
-	Issuer string // URL
-	issuer *issuer
-	close  []func() error
+	Dir     string // of the file and the state; removed by Close
+	File    string // the declarative file
+	Gateway string // URL
+	Issuer  string // URL
+
+	login    bool
+	provider *provider
+	close    []func() error
 }
 
-// Start starts upstream and issuer on free ports of loopback and writes the file.
-func Start() (*Demo, error) {
-	d := &Demo{}
-	upstream, err := d.listen(http.HandlerFunc(show))
-	if err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
-	iss, err := newIssuer()
-	if err == nil {
-		d.issuer = iss
-		d.Issuer, err = d.listen(iss)
-	}
-	if err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
-	iss.url = d.Issuer
-	if d.Dir, err = os.MkdirTemp("", "sallyport-demo"); err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
-	d.File = filepath.Join(d.Dir, "kong.yml")
-	var text bytes.Buffer
-	err = file.Execute(&text, map[string]string{"Upstream": upstream, "Issuer": d.Issuer, "Key": iss.publicPEM()})
-	if err == nil {
-		err = os.WriteFile(d.File, text.Bytes(), 0o600)
-	}
-	if err != nil {
+// Start starts upstream and provider on free ports of loopback and writes the
+// file for a gateway that will listen on address, host:port.
+func Start(address string) (*Demo, error) { return start(address, login) }
+
+func start(address string, login bool) (*Demo, error) {
+	d := &Demo{Gateway: urlOf(address), login: login}
+	if err := d.start(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
 }
 
-// listen serves a handler on a free port and returns its URL.
-func (d *Demo) listen(h http.Handler) (string, error) {
+func (d *Demo) start() error {
+	upstream, err := d.serve(func(string) (http.Handler, error) { return http.HandlerFunc(echo), nil })
+	if err != nil {
+		return err
+	}
+	d.Issuer, err = d.serve(func(url string) (_ http.Handler, err error) {
+		d.provider, err = newProvider(url, d.Gateway)
+		return d.provider, err
+	})
+	if err != nil {
+		return err
+	}
+	if d.Dir, err = os.MkdirTemp("", "sallyport-demo"); err != nil {
+		return err
+	}
+	d.File = filepath.Join(d.Dir, "kong.yml")
+	var text bytes.Buffer
+	err = file.Execute(&text, map[string]any{
+		"Upstream": upstream, "Issuer": d.Issuer, "Gateway": d.Gateway, "Login": d.login,
+		"Client": d.provider.client.id, "Secret": d.provider.client.secret, "Key": d.provider.publicPEM(),
+	})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(d.File, text.Bytes(), 0o600)
+}
+
+//go:embed kong.yml.tmpl
+var fileText string
+
+var file = template.Must(template.New("kong.yml").Parse(fileText))
+
+// urlOf returns the URL of an address to listen on, as a browser here would write
+// it: a gateway on all addresses is on loopback too.
+func urlOf(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "http://" + address
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// serve serves a handler, which is made for the URL, on a free port and returns
+// the URL.
+func (d *Demo) serve(handler func(url string) (http.Handler, error)) (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
+	url := "http://" + l.Addr().String()
+	h, err := handler(url)
+	if err != nil {
+		return "", errors.Join(err, l.Close())
+	}
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = srv.Serve(l) }() // ends with Close
 	d.close = append(d.close, srv.Close)
-	return "http://" + l.Addr().String(), nil
+	return url, nil
 }
 
 // Close ends the servers and removes the directory.
@@ -79,16 +117,20 @@ func (d *Demo) Close() error {
 	return errors.Join(errs...)
 }
 
-// WaitReady waits until the gateway at the URL lets requests through.
-func (d *Demo) WaitReady(ctx context.Context, gateway string) error {
+// WaitReady waits until the gateway lets requests through.
+func (d *Demo) WaitReady(ctx context.Context) error {
+	token, err := d.provider.token(ctx, "alice")
+	if err != nil {
+		return err
+	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, gateway+"/orders", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.Gateway+"/orders", nil)
 		if err != nil {
 			return err
 		}
-		req.Header.Set("Authorization", "Bearer "+d.issuer.token("alice"))
+		req.Header.Set("Authorization", "Bearer "+token)
 		if res, err := http.DefaultClient.Do(req); err == nil {
 			_ = res.Body.Close()
 			if res.StatusCode == http.StatusOK {
@@ -103,79 +145,37 @@ func (d *Demo) WaitReady(ctx context.Context, gateway string) error {
 	}
 }
 
-// Text is what the user is told once the gateway takes requests.
-func (d *Demo) Text(gateway, admin string) string {
-	curl := func(path, token string) string {
-		return fmt.Sprintf(`curl -i -H "Authorization: Bearer $(curl -s %s/token/%s)" %s%s`, d.Issuer, token, gateway, path)
+// line is a command to try and what comes of it.
+type line struct{ Says, Command string }
+
+func (d *Demo) lines() []line {
+	curl := func(path, user string) string {
+		return fmt.Sprintf(`curl -i -H "Authorization: Bearer $(curl -s %s/token/%s)" %s%s`, d.Issuer, user, d.Gateway, path)
 	}
+	return []line{
+		{"passes (200)", curl("/orders", "alice")},
+		{"refused (403, scope)", curl("/orders", "bob")},
+		{"refused (401)", "curl -i " + d.Gateway + "/orders"},
+		{"needs no token", "curl -i " + d.Gateway + "/public"},
+		{"jwt plugin, as alice", curl("/jwt", "alice")},
+	}
+}
+
+// Text is what the user is told once the gateway takes requests.
+func (d *Demo) Text(admin string) string {
 	lines := []string{
 		"",
-		"The gateway is at " + gateway + " and enforces " + d.File,
+		"The gateway is at " + d.Gateway + " and enforces " + d.File,
 		"",
-		"Two users: alice may read the orders, bob may not. Their tokens come from " + d.Issuer + ".",
+		"Two users: alice may read the orders, bob may not. Their passwords are their names. Their tokens come from " + d.Issuer + ".",
 		"",
-		"  passes (200):          " + curl("/orders", "alice"),
-		"  refused (403, scope):  " + curl("/orders", "bob"),
-		"  refused (401):         curl -i " + gateway + "/orders",
-		"  needs no token:        curl -i " + gateway + "/public",
-		"  jwt plugin, as alice:  " + curl("/jwt", "alice"),
-		"",
-		"The upstream answers with the request as it received it. Change the file and the change is in force.",
 	}
+	for _, l := range d.lines() {
+		lines = append(lines, fmt.Sprintf("  %-22s %s", l.Says+":", l.Command))
+	}
+	lines = append(lines, "", "The upstream answers with the request as it received it. Change the file and the change is in force.")
 	if admin != "" {
 		lines = append(lines, "The admin API is at "+admin+"; its token is in "+filepath.Join(d.Dir, "state", "admin-token")+".")
 	}
 	return strings.Join(append(lines, "Ctrl-C ends the demo.", ""), "\n")
 }
-
-// show answers with the request as it arrived.
-func show(w http.ResponseWriter, r *http.Request) {
-	headers := map[string]string{}
-	for name, values := range r.Header {
-		if name != "Authorization" {
-			headers[name] = strings.Join(values, ", ")
-		}
-	}
-	body, err := json.MarshalIndent(map[string]any{"method": r.Method, "path": r.URL.RequestURI(), "headers": headers}, "", "  ")
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(append(body, '\n')) // the client may be gone
-}
-
-var file = template.Must(template.New("kong.yml").Parse(`_format_version: "3.0"
-
-services:
-- name: shop
-  url: {{.Upstream}}
-  routes:
-  - name: public
-    paths: [/public]
-  - name: orders
-    paths: [/orders]
-    strip_path: false
-    plugins:
-    - name: openid-connect
-      config:
-        issuer: {{.Issuer}}
-        auth_methods: [bearer]
-        audience: [shop]
-        scopes_required: [orders:read]
-  - name: jwt
-    paths: [/jwt]
-    plugins:
-    - name: jwt
-      config:
-        key_claim_name: sub
-        claims_to_verify: [exp]
-
-consumers:
-- username: alice
-  jwt_secrets:
-  - key: alice
-    algorithm: ES256
-    rsa_public_key: |
-{{.Key}}
-`))
