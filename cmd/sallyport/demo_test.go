@@ -61,6 +61,25 @@ func TestDemo(t *testing.T) {
 		}
 	}
 
+	start := regexp.MustCompile(`Open (\S+) in a browser`).FindStringSubmatch(p.Log())
+	if start == nil {
+		t.Fatalf("no address for a browser: %s", p.Log())
+	}
+	req, err := http.NewRequest(http.MethodGet, start[1], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", "text/html")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, _ := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusOK || !strings.Contains(string(page), "<title>Sallyport demo</title>") {
+		t.Errorf("the page for browsers: %s %s", res.Status, page)
+	}
+
 	dir := regexp.MustCompile(`enforces (\S+)/kong\.yml`).FindStringSubmatch(p.Log())
 	p.Stop()
 	if code := p.ExitCode(); code != 0 {

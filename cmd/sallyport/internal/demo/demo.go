@@ -43,7 +43,7 @@ func start(address string, login bool) (*Demo, error) {
 }
 
 func (d *Demo) start() error {
-	upstream, err := d.serve(func(string) (http.Handler, error) { return http.HandlerFunc(echo), nil })
+	upstream, err := d.serve(func(string) (http.Handler, error) { return newUpstream(d), nil })
 	if err != nil {
 		return err
 	}
@@ -164,6 +164,8 @@ func (d *Demo) lines() []line {
 // Text is what the user is told once the gateway takes requests.
 func (d *Demo) Text(admin string) string {
 	lines := []string{
+		"",
+		"Open " + d.Gateway + "/ in a browser.",
 		"",
 		"The gateway is at " + d.Gateway + " and enforces " + d.File,
 		"",

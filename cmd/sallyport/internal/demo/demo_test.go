@@ -95,7 +95,7 @@ func TestText(t *testing.T) {
 	t.Parallel()
 	d := started(t)
 	text := d.Text("http://127.0.0.1:8001")
-	for _, want := range []string{d.File, d.Issuer + "/token/alice", "admin API is at http://127.0.0.1:8001"} {
+	for _, want := range []string{"Open http://127.0.0.1:8123/ in a browser.", d.File, d.Issuer + "/token/alice", "admin API is at http://127.0.0.1:8001"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in %s", want, text)
 		}

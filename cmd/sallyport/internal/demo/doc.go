@@ -8,4 +8,10 @@
 //	GET  /login?id=…                         the page that asks for a password
 //	POST /login
 //	GET  /token/{user}                       an access token for whoever asks
+//
+// The upstream (behind the gateway):
+//
+//	GET /           what this is
+//	GET /account    the identity that the gateway passed on
+//	*               the request as it arrived, JSON
 package demo

@@ -31,7 +31,7 @@ var styleHash = func() string {
 
 var pages = func() map[string]*template.Template {
 	m := map[string]*template.Template{}
-	for _, name := range []string{"login.html", "gone.html"} {
+	for _, name := range []string{"start.html", "account.html", "login.html", "gone.html"} {
 		m[name] = template.Must(template.ParseFS(files, "pages/layout.html", "pages/"+name))
 	}
 	return m
