@@ -20,6 +20,8 @@ var linked = []string{
 	"github.com/sallyport-auth/sallyport/internal/identity",
 	"github.com/sallyport-auth/sallyport/internal/jose",
 	"github.com/sallyport-auth/sallyport/internal/jsonx",
+	"github.com/sallyport-auth/sallyport/internal/match",
+	"github.com/sallyport-auth/sallyport/internal/page",
 	"github.com/sallyport-auth/sallyport/internal/reason",
 	"github.com/sallyport-auth/sallyport/internal/wire",
 }

@@ -28,11 +28,13 @@ var exports = []string{
 	"proxy_on_configure(i32,i32)i32",
 	"proxy_on_http_call_response(i32,i32,i32,i32,i32)",
 	"proxy_on_request_headers(i32,i32,i32)i32",
+	"proxy_on_response_headers(i32,i32,i32)i32",
 	"proxy_on_tick(i32)",
 }
 
 // hostcalls is everything that the filter asks of a proxy.
 var hostcalls = []string{
+	"env.proxy_add_header_map_value(i32,i32,i32,i32,i32)i32",
 	"env.proxy_call_foreign_function(i32,i32,i32,i32,i32,i32)i32",
 	"env.proxy_continue_stream(i32)i32",
 	"env.proxy_define_metric(i32,i32,i32,i32)i32",

@@ -62,7 +62,7 @@ func (r *response) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	if !r.e.has(vm.OnResponseBody) {
-		return r.e.w.Write(p)
+		return len(p), r.send(p)
 	}
 	out, o := r.e.stream.ResponseBody(r.e.r.Context(), p, false)
 	if err := r.settle(o); err != nil {

@@ -16,8 +16,10 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/declarative"
 	"github.com/sallyport-auth/sallyport/internal/redact"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/admin"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/login"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/publish"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/revoke"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/server"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/snapshot"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/state"
@@ -30,6 +32,7 @@ type Config struct {
 	StateDir          string // "" for the file's state_dir, else state.DefaultDir
 	Socket            string // path of the Unix socket; "" for sidecar.sock in the state directory
 	SocketGroup       string // group that may use the socket; "" for the process's own
+	Public            string // where identity providers reach us through the proxy: a socket's path, or host:port; "" for public.sock in the state directory
 	AdminListen       string // host:port on loopback; "" for none
 	AdminToken        redact.Secret
 	Logger            *slog.Logger
@@ -49,6 +52,9 @@ type Sidecar struct {
 	registry  *prometheus.Registry
 	reloads   *prometheus.CounterVec
 	handler   http.Handler
+	public    http.Handler
+	revoked   *revoke.List
+	session   redact.Secret // what cookies are sealed with unless the file says
 
 	mu   sync.Mutex // guards file; reloads do not overtake each other
 	file *declarative.File
@@ -85,19 +91,50 @@ func Open(config Config) (*Sidecar, error) {
 	}
 	s := &Sidecar{config: config, logger: config.Logger, state: dir, registry: prometheus.NewRegistry(), seen: seen}
 	s.publisher = publish.New(dir, config.Logger, config.Now, func(c provider.Config) *http.Client {
-		return provider.NewClient(c.Verify, c.Timeout)
+		return provider.NewClient(c)
 	})
 	s.metrics()
-	s.handler = server.New(s.publisher, s.registry)
-	if err := s.use(data); err != nil {
+	if err = s.openLogins(); err == nil {
+		err = s.use(data)
+	}
+	if err != nil {
 		s.publisher.Close()
+		if s.revoked != nil {
+			err = errors.Join(err, s.revoked.Close())
+		}
 		return nil, errors.Join(err, dir.Close())
 	}
 	return s, nil
 }
 
+// openLogins opens what sessions and logins need of the state directory.
+func (s *Sidecar) openLogins() (err error) {
+	if s.session, err = s.state.SessionSecret(); err != nil {
+		return err
+	}
+	keys, err := login.OpenClientKeys(s.state.Path())
+	if err != nil {
+		return err
+	}
+	if s.revoked, err = revoke.Open(s.state.Path(), s.config.Now); err != nil {
+		return err
+	}
+	if s.config.Public == "" {
+		s.config.Public = filepath.Join(s.state.Path(), PublicName)
+	}
+	logins := login.New(s.revoked, keys, s.logger, s.config.Now, s.publisher.Revoked)
+	logins.Fault(faults())
+	s.handler = server.New(s.publisher, logins, s.registry)
+	s.public = server.NewPublic(s.publisher, logins, keys, s.registry)
+	return nil
+}
+
 // SocketName is the name of the filters' socket in the state directory.
 const SocketName = "sidecar.sock"
+
+// PublicName is the name of the socket that identity providers reach through the
+// proxy.
+const PublicName = "public.sock"
 
 // StateDirOf returns the state directory: what a flag says, else the file, else
 // the default.
@@ -132,8 +169,11 @@ func (s *Sidecar) use(data []byte) error {
 		}
 		s.logger.Log(context.Background(), level, p.String())
 	}
-	mac := func(parts ...string) string { return s.state.Derive("credential-version", parts...) }
-	if err := s.publisher.Use(snapshot.Compile(file, mac)); err != nil {
+	secrets := snapshot.Secrets{
+		MAC:     func(parts ...string) string { return s.state.Derive("credential-version", parts...) },
+		Session: s.session,
+	}
+	if err := s.publisher.Use(snapshot.Compile(file, secrets)); err != nil {
 		return err
 	}
 	s.file = file
@@ -149,6 +189,9 @@ func (s *Sidecar) File() *declarative.File {
 
 // Socket returns the path of the filters' socket.
 func (s *Sidecar) Socket() string { return s.config.Socket }
+
+// Public returns where identity providers reach us: a socket's path, or host:port.
+func (s *Sidecar) Public() string { return s.config.Public }
 
 // StateDir returns the state directory.
 func (s *Sidecar) StateDir() string { return s.state.Path() }
@@ -174,12 +217,18 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	servers := []*http.Server{newServer(s.handler, s.logger)}
-	listeners := []net.Listener{socket}
+	public, err := s.listenPublic()
+	if err != nil {
+		_ = socket.Close()
+		return err
+	}
+	servers := []*http.Server{newServer(s.handler, s.logger), newServer(s.public, s.logger)}
+	listeners := []net.Listener{socket, public}
 	if s.config.AdminListen != "" {
 		l, handler, err := s.admin()
 		if err != nil {
 			_ = socket.Close()
+			_ = public.Close()
 			return err
 		}
 		servers, listeners = append(servers, newServer(handler, s.logger)), append(listeners, l)
@@ -212,7 +261,20 @@ func (s *Sidecar) Run(ctx context.Context) error {
 // Close releases what Open has taken, for a sidecar that is not Run.
 func (s *Sidecar) Close() {
 	s.publisher.Close()
+	_ = s.revoked.Close()
 	_ = s.state.Close()
+}
+
+// listenPublic listens for what the proxy hands on from identity providers.
+func (s *Sidecar) listenPublic() (net.Listener, error) {
+	if filepath.IsAbs(s.config.Public) {
+		return listenUnix(s.config.Public, s.config.SocketGroup)
+	}
+	l, err := net.Listen("tcp", s.config.Public)
+	if err != nil {
+		return nil, fmt.Errorf("--public-listen: %w", err)
+	}
+	return l, nil
 }
 
 // admin listens for the admin API. It shows secrets, so it has to be loopback.

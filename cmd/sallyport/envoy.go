@@ -14,7 +14,7 @@ import (
 func envoyCommand() *cobra.Command {
 	var c common
 	var listen []string
-	var socket, filter, admin string
+	var socket, public, filter, admin string
 	cmd := &cobra.Command{
 		Use:   "envoy -c FILE",
 		Short: "Print an Envoy bootstrap that enforces the same file",
@@ -50,12 +50,20 @@ func envoyCommand() *cobra.Command {
 					return err
 				}
 			}
+			if public, err = publicAddress(public); err != nil {
+				return err
+			}
+			if public == "" {
+				if public, err = filepath.Abs(filepath.Join(dir, sidecar.PublicName)); err != nil {
+					return err
+				}
+			}
 			module, sum, err := moduleFile(filter, dir)
 			if err != nil {
 				return err
 			}
 			out, err := envoyconf.Bootstrap(f, envoyconf.Options{
-				Listeners: listeners(listen), Admin: admin, Socket: path, Module: module, ModuleSum: sum,
+				Listeners: listeners(listen), Admin: admin, Socket: path, Public: public, Module: module, ModuleSum: sum,
 			})
 			if err != nil {
 				return usageError{err}
@@ -68,6 +76,7 @@ func envoyCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringSliceVar(&listen, "listen", nil, "address to take traffic on, plain HTTP (default: the file's listeners, else 127.0.0.1:8000)")
 	f.StringVar(&socket, "sidecar", "", "the sidecar's socket, unix:PATH (default sidecar.sock in the state directory)")
+	f.StringVar(&public, "sidecar-public", "", "where the sidecar serves identity providers, unix:PATH or IP:PORT (default public.sock in the state directory)")
 	f.StringVar(&filter, "filter", "", "the filter's module (default: the one that is built in)")
 	f.StringVar(&admin, "envoy-admin", "127.0.0.1:9901", "address of Envoy's own admin interface")
 	return cmd

@@ -64,12 +64,14 @@ type sidecarFlags struct {
 	adminListen string
 	adminToken  string
 	socketGroup string
+	public      string
 }
 
 func (s *sidecarFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.adminListen, "admin-listen", "127.0.0.1:8001", "loopback address of the admin API; empty for none")
 	f.StringVar(&s.adminToken, "admin-token", "", "token of the admin API (default: generated into the state directory)")
+	f.StringVar(&s.public, "public-listen", "", "where identity providers' requests arrive that the proxy hands on, unix:PATH or HOST:PORT (default public.sock in the state directory)")
 	f.StringVar(&s.socketGroup, "socket-group", "", "group that may use the filters' socket")
 }
 
@@ -103,7 +105,7 @@ func checkAddress(flag, value string) error {
 func (s *sidecarFlags) config(c common, socket string, logger *slog.Logger, onReload func(*declarative.File)) sidecar.Config {
 	return sidecar.Config{
 		File: c.file, IgnoreUnsupported: c.ignoreUnsupported, StateDir: c.stateDir,
-		Socket: socket, SocketGroup: s.socketGroup,
+		Socket: socket, SocketGroup: s.socketGroup, Public: s.public,
 		AdminListen: s.adminListen, AdminToken: redact.New(s.adminToken),
 		Logger: logger, OnReload: onReload,
 	}
@@ -119,4 +121,13 @@ func unixPath(flag, value string) (string, error) {
 		return "", usageError{fmt.Errorf("--%s is %q: expected unix:PATH", flag, value)}
 	}
 	return filepath.Abs(path)
+}
+
+// publicAddress reads where a sidecar serves identity providers: unix:PATH or
+// HOST:PORT.
+func publicAddress(value string) (string, error) {
+	if value == "" || strings.HasPrefix(value, "unix:") {
+		return unixPath("public-listen", value)
+	}
+	return value, checkAddress("public-listen", value)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"net"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -10,9 +11,20 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/declarative"
 )
 
-// gatewayState puts a file in the gateway's words.
-func gatewayState(f *declarative.File) (gateway.State, error) {
+// gatewayState puts a file in the gateway's words. public is where the sidecar serves
+// identity providers.
+func gatewayState(f *declarative.File, public string) (gateway.State, error) {
 	s := gateway.State{Table: f.Table(), Clusters: map[string]gateway.ClusterConfig{}}
+	if f.Logins() {
+		c := gateway.ClusterConfig{ConnectTimeout: time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
+			Targets: []gateway.Target{{Address: "sidecar", Host: "sidecar", Weight: 1}}}
+		if filepath.IsAbs(public) {
+			c.Socket = public
+		} else {
+			c.Targets[0].Address = public
+		}
+		s.Clusters[declarative.PublicCluster] = c
+	}
 	for _, r := range f.Routes {
 		s.Clusters[r.Service.Cluster()] = clusterOf(r.Service)
 	}

@@ -73,6 +73,7 @@ type server struct {
 	filter  *host.Filter
 	gateway *gateway.Gateway
 	workers int
+	public  string // where the sidecar serves identity providers
 
 	mu      sync.Mutex     // guards what follows
 	sources map[int]string // the file behind each worker's bundle
@@ -100,6 +101,9 @@ func serve(ctx context.Context, o serveOptions, logger *slog.Logger, listening f
 	}
 	s := &server{logger: logger, sources: map[int]string{}, changed: make(chan struct{}), ready: errStarting}
 	stateDir := sidecar.StateDirOf(o.stateDir, f)
+	if o.public, err = publicAddress(o.public); err != nil {
+		return err
+	}
 	var services []service
 	gatherers := prometheus.Gatherers{}
 	socket, err := unixPath("sidecar", o.socket)
@@ -113,6 +117,7 @@ func serve(ctx context.Context, o serveOptions, logger *slog.Logger, listening f
 		}
 		defer sc.Close() // for the errors below; once it has run, it is closed
 		socket, stateDir, f = sc.Socket(), sc.StateDir(), sc.File()
+		o.public = sc.Public()
 		services = append(services, sc.Run)
 		gatherers = append(gatherers, sc.Registry())
 	} else {
@@ -121,6 +126,10 @@ func serve(ctx context.Context, o serveOptions, logger *slog.Logger, listening f
 			return nil
 		})
 	}
+	if o.public == "" {
+		o.public = filepath.Join(filepath.Dir(socket), sidecar.PublicName)
+	}
+	s.public = o.public
 	s.filter, err = host.New(ctx, wasm, host.Config{
 		Name: "sallyport", RootID: "sallyport", VMID: "sallyport",
 		Workers:      o.workers,
@@ -207,7 +216,7 @@ func (s *server) bundleTaken(call host.ForeignCall) ([]byte, error) {
 // from it: a route must not be there before its chain is. A newer file ends the
 // wait of an older one.
 func (s *server) take(ctx context.Context, f *declarative.File) {
-	state, err := gatewayState(f)
+	state, err := gatewayState(f, s.public)
 	if err != nil {
 		s.logger.Error("the routes cannot be put in force", "error", err)
 		return

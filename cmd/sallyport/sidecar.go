@@ -22,6 +22,9 @@ func sidecarCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if s.public, err = publicAddress(s.public); err != nil {
+				return err
+			}
 			if status != "" {
 				if err := checkAddress("status-listen", status); err != nil {
 					return err

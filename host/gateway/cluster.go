@@ -17,8 +17,9 @@ import (
 // ClusterConfig says where requests of some routes go.
 type ClusterConfig struct {
 	Targets   []Target
-	LeastConn bool // the target with the fewest requests under way; else weighted round robin
-	Retries   int  // further attempts to connect, each to the next target
+	Socket    string // a Unix socket that takes the place of the targets' addresses; "" for none
+	LeastConn bool   // the target with the fewest requests under way; else weighted round robin
+	Retries   int    // further attempts to connect, each to the next target
 
 	ConnectTimeout, ReadTimeout, WriteTimeout time.Duration
 
@@ -53,6 +54,9 @@ func newCluster(c ClusterConfig) *cluster {
 	protocols.SetUnencryptedHTTP2(c.HTTP2 && !c.TLS)
 	t := &http.Transport{
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if c.Socket != "" {
+				network, addr = "unix", c.Socket
+			}
 			conn, err := dialer.DialContext(ctx, network, addr)
 			if err != nil {
 				return nil, err

@@ -13,6 +13,7 @@ package bundle
 import (
 	"github.com/sallyport-auth/sallyport/internal/claims"
 	"github.com/sallyport-auth/sallyport/internal/jose"
+	"github.com/sallyport-auth/sallyport/internal/match"
 )
 
 // Version is the version of the encoding. It changes when an older filter
@@ -87,6 +88,91 @@ type OIDC struct {
 	TrustID  string
 	Trust    *Trust // resolved from TrustID by Decode
 	Required []Requirement
+	NoBearer bool   // bearer tokens are not accepted
+	Login    *Login // nil where there are neither sessions nor logins
+	Identity Identity
+}
+
+// Login is what the filter has to know of an instance with sessions. Everything
+// secret about it stays in the sidecar.
+type Login struct {
+	Session       bool // session cookies are accepted
+	Begin         bool // a browser without one is sent to the identity provider
+	BearerSession bool // a bearer token of the Authorization header starts one
+	SessionCookie Cookie
+	FlowCookie    Cookie // the prefix of the names; a flow's id follows
+	// CookieAttributes are path and domain of the session's cookies, as they stand in
+	// Set-Cookie.
+	CookieAttributes string
+
+	LogoutMethods []string
+	LogoutQuery   string // name of a query parameter
+	LogoutSuffix  string // end of the path
+
+	UnauthorizedRedirect string // instead of 401, where no login is begun
+	ForbiddenRedirect    string // instead of 403
+	UnexpectedRedirect   string // instead of 503
+	UnauthorizedText     string
+	ForbiddenText        string
+	DisplayErrors        bool // the reason is in JSON answers too
+	// KeepForbidden and DropForbidden say what becomes of the session of a request
+	// that is answered 403: kept, or ended; neither: ended for navigations only.
+	KeepForbidden, DropForbidden bool
+}
+
+// Cookie is how a cookie is named. Over https its name begins with __Host- where
+// its attributes permit (RFC 6265bis §4.1.3.2).
+type Cookie struct {
+	Name string
+	Host bool
+}
+
+// HostPrefix makes browsers refuse a cookie that any other host has set.
+const HostPrefix = "__Host-"
+
+// On returns the name for a scheme.
+func (c Cookie) On(scheme string) string {
+	if c.Host && scheme == "https" {
+		return HostPrefix + c.Name
+	}
+	return c.Name
+}
+
+// Identity is what becomes of claims: headers and a consumer.
+type Identity struct {
+	Upstream   []ClaimHeader
+	Downstream []ClaimHeader
+	Tokens     []TokenHeader
+	Matches    []ClaimMatch
+
+	CredentialClaim []string // path; empty: sub
+
+	ConsumerClaims   [][]string // paths; the first that is there counts
+	ConsumerBy       []string   // id, username, custom_id
+	ConsumerOptional bool
+	TrustEmail       bool // an e-mail address counts even without email_verified
+}
+
+// ClaimHeader is a claim that becomes a header.
+type ClaimHeader struct {
+	Header string // lower case
+	Claim  []string
+}
+
+// TokenHeader is a token that becomes a header.
+type TokenHeader struct {
+	Header   string // lower case
+	Token    string // access_token, id_token, user_info, session_id
+	Bearer   bool   // after the word Bearer
+	Response bool   // to the client instead of the upstream
+}
+
+// ClaimMatch hands on those values of a claim that match an expression.
+type ClaimMatch struct {
+	Header string // lower case
+	Claim  []string
+	Match  *match.Program // the whole value
+	Token  string         // access_token, id_token, user_info
 }
 
 // Requirement is a claim and what it has to list.

@@ -188,7 +188,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"a trust record without a hash", `{"version":1,"epoch":"e","trust":[{"id":"t"}]}`, ErrInvalid},
 		{"a trust record twice", `{"version":1,"epoch":"e","trust":[{"id":"t","hash":"h"},{"id":"t","hash":"i"}]}`, ErrInvalid},
 		{"a key that is not base64", `{"version":1,"epoch":"e","trust":[{"id":"t","hash":"h","keys":[{"der":"*"}]}]}`, ErrInvalid},
-		{"too deep", `{"version":1,"epoch":"e","x":[[[[[[[[1]]]]]]]]}`, jsonx.ErrDepth},
+		{"too deep", `{"version":1,"epoch":"e","x":[[[[[[[[[[1]]]]]]]]]]}`, jsonx.ErrDepth},
 		{"too long", `{"version":1,"epoch":"` + strings.Repeat("e", MaxBytes) + `"}`, jsonx.ErrSize},
 	}
 	for _, tt := range tests {

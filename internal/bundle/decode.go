@@ -16,8 +16,9 @@ var (
 	ErrInvalid = errors.New("bundle: not a bundle")
 )
 
-// limits of a bundle. The depth is that of routes → chain and of keys → alg.
-var limits = jsonx.Limits{Bytes: MaxBytes, Depth: 8, Nodes: 1 << 19}
+// limits of a bundle. The depth is that of plugins → oidc → identity → matches →
+// claim, and a little more.
+var limits = jsonx.Limits{Bytes: MaxBytes, Depth: 10, Nodes: 1 << 19}
 
 // Decode reads an encoding. The result shares no memory with src.
 func Decode(src string) (*Bundle, error) {
@@ -75,6 +76,16 @@ func ReadTrust(v jsonx.Value) *Trust {
 		return nil
 	}
 	return t
+}
+
+// ReadConsumer reads a consumer of an answer; nil when it is none.
+func ReadConsumer(v jsonx.Value) *Consumer {
+	d := decoder{}
+	c := d.consumer(v)
+	if d.bad || c == nil || c.ID == "" {
+		return nil
+	}
+	return c
 }
 
 // ReadCredential reads a credential of an answer; nil when it is none.
@@ -212,6 +223,9 @@ func (d *decoder) plugin(v jsonx.Value) *Plugin {
 			d.bad = d.bad || len(r.Claim) == 0 || len(r.Any) == 0
 			p.OIDC.Required = append(p.OIDC.Required, r)
 		}
+		p.OIDC.NoBearer = d.bool(o.Get("no_bearer"))
+		p.OIDC.Login = d.login(o.Get("login"))
+		p.OIDC.Identity = d.identity(o.Get("identity"))
 	}
 	return p
 }

@@ -94,6 +94,13 @@ func (p *Plugin) write(w *jsonx.Writer) {
 			w.Close('}')
 		}
 		w.Close(']')
+		w.BoolMember("no_bearer", p.OIDC.NoBearer)
+		if p.OIDC.Login != nil {
+			w.Name("login")
+			p.OIDC.Login.write(w)
+		}
+		w.Name("identity")
+		p.OIDC.Identity.write(w)
 		w.Close('}')
 	}
 	w.Close('}')
@@ -102,7 +109,7 @@ func (p *Plugin) write(w *jsonx.Writer) {
 func (c *Common) write(w *jsonx.Writer) {
 	if c.Anonymous != nil {
 		w.Name("anonymous")
-		c.Anonymous.write(w)
+		c.Anonymous.Write(w)
 	}
 	w.BoolMember("skip_preflight", c.SkipPreflight)
 	w.StringMember("realm", c.Realm)
@@ -116,7 +123,8 @@ func (c *Common) write(w *jsonx.Writer) {
 	writeAlgs(w, c.Algorithms)
 }
 
-func (c *Consumer) write(w *jsonx.Writer) {
+// Write writes a consumer, which also travels in answers.
+func (c *Consumer) Write(w *jsonx.Writer) {
 	w.Open('{')
 	w.StringMember("id", c.ID)
 	w.StringMember("username", c.Username)
@@ -177,7 +185,7 @@ func (c *Credential) Write(w *jsonx.Writer) {
 	w.BoolMember("remote", c.Remote)
 	if c.Consumer != nil {
 		w.Name("consumer")
-		c.Consumer.write(w)
+		c.Consumer.Write(w)
 	}
 	w.StringsMember("issuers", c.Issuers)
 	w.StringsMember("audiences", c.Audiences)

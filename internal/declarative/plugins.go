@@ -87,6 +87,9 @@ func (p *parser) plugin(v at, s scope) {
 		pl.JWT = p.jwtConfig(v, config, shared)
 	case "openid-connect":
 		pl.OIDC = p.oidcConfig(v, config, shared)
+		if pl.OIDC.Login != nil {
+			pl.OIDC.Login.InstanceName = pl.InstanceName
+		}
 	default:
 		p.foreign(v, pl.Name, enabled)
 		return

@@ -61,8 +61,8 @@ func TestRefusedPlugins(t *testing.T) {
 		{"plugins:\n- {name: jwt, instance_name: a}\n- {name: openid-connect, instance_name: a, config: {issuer: 'https://i'}}", `4: plugins[1]: "a" is taken by another of the plugins`},
 
 		{inOIDC("auth_methods: [bearer]"), c + "auth_methods: appears twice in one mapping"},
-		{"plugins:\n- {name: openid-connect, config: {issuer: 'https://i', auth_methods: [session]}}", c + "auth_methods[0]: is session, which is not supported: expected bearer"},
-		{"plugins:\n- {name: openid-connect, config: {issuer: 'https://i', auth_methods: [beaver]}}", c + `auth_methods[0]: is "beaver": expected bearer`},
+		{"plugins:\n- {name: openid-connect, config: {issuer: 'https://i', auth_methods: [userinfo]}}", c + "auth_methods[0]: is userinfo, which is not supported: expected bearer, session or authorization_code"},
+		{"plugins:\n- {name: openid-connect, config: {issuer: 'https://i', auth_methods: [beaver]}}", c + `auth_methods[0]: is "beaver": expected bearer, session or authorization_code`},
 		{"plugins:\n- {name: openid-connect, config: {issuer: idp.example}}", c + `issuer: is "idp.example": expected an https URL`},
 		{"plugins:\n- {name: openid-connect, config: {issuer: 'https://u:p@i'}}", c + `issuer: has a user name or cannot be read: expected an https URL without credentials`},
 		{inOIDC("bearer_token_param_type: [body]"), c + "bearer_token_param_type[0]: is body, which is not supported: expected header, query or cookie"},
@@ -74,9 +74,9 @@ func TestRefusedPlugins(t *testing.T) {
 		{inOIDC("scopes_required: ['']"), c + "scopes_required[0]: is empty"},
 		{inOIDC("scopes_required: ['  ']"), c + "scopes_required[0]: is empty"},
 		{inOIDC("scopes_required: [a], scopes_claim: []"), p + "scopes_required has no claim to look at: scopes_claim is empty"},
-		{inOIDC("session_secret: s"), c + "session_secret: is not supported: only bearer tokens are verified"},
-		{inOIDC("proof_of_possession_dpop: strict"), c + "proof_of_possession_dpop: is not supported: only bearer tokens are verified"},
-		{inOIDC("consumer_claim: [sub]"), c + "consumer_claim: is not supported: only bearer tokens are verified"},
+		{inOIDC("introspection_hint: s"), c + "introspection_hint: is not supported: it is not there yet, or has no place here"},
+		{inOIDC("proof_of_possession_dpop: strict"), c + "proof_of_possession_dpop: is not supported: it is not there yet, or has no place here"},
+		{inOIDC("consumer_groups_claim: [sub]"), c + "consumer_groups_claim: is not supported: it is not there yet, or has no place here"},
 		{inOIDC("timeout: 0"), c + "timeout: is 0: expected 1 to 60000"},
 	})
 }

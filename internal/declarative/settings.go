@@ -31,6 +31,7 @@ var filterKnobs = map[string][2]int64{
 	"poll_ms":            {100, 1000},
 	"ask_timeout_ms":     {1, 60_000},
 	"keys_timeout_ms":    {1, 60_000},
+	"login_timeout_ms":   {1, 60_000},
 	"credential_grace_s": {1, 24 * 3600},
 	"key_grace_s":        {1, 30 * 24 * 3600},
 	"cache_bytes":        {64 << 10, 256 << 20},

@@ -22,6 +22,9 @@ func (f *File) Table() *routing.Table {
 	}
 	slices.SortStableFunc(groups, func(a, b group) int { return b.compare(a) })
 	t := &routing.Table{}
+	if f.Logins() {
+		t.Entries = append(t.Entries, f.reserved())
+	}
 	for _, g := range groups {
 		t.Entries = append(t.Entries, g.entries()...)
 	}

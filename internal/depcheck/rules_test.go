@@ -1,5 +1,7 @@
 package depcheck
 
+import "slices"
+
 // rule says what the packages of a folder may import. Of several that fit, the
 // one with the longest path holds.
 type rule struct {
@@ -43,6 +45,8 @@ var (
 		"github.com/muhlemmer/httpforwarded", "github.com/rs/cors", "github.com/sirupsen/logrus", "go.opentelemetry.io/auto/sdk",
 		"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric", "go.opentelemetry.io/otel/trace",
 		"golang.org/x/oauth2", "golang.org/x/sys", "golang.org/x/text"}
+	// login is what the relying party brings along.
+	login  = []string{"golang.org/x/oauth2", "golang.org/x/crypto", "golang.org/x/sys"}
 	anyOwn = []string{"..."}
 )
 
@@ -57,7 +61,7 @@ var rules = []rule{
 		"internal/jsonx", "internal/reason", "internal/wire"}, nil, linked,
 		"thin glue between the ABI and the machine"},
 	{"filter/internal/policy", []string{"internal/abi", "internal/bundle", "internal/claims", "internal/identity",
-		"internal/jose", "internal/jsonx", "internal/reason", "internal/wire"}, nil, linked,
+		"internal/jose", "internal/jsonx", "internal/page", "internal/reason", "internal/wire"}, nil, linked,
 		"the machine does no I/O and reads no clock; of abi it has the names of foreign functions only"},
 
 	{"internal/reason", nil, nil, linked, "a leaf"},
@@ -68,7 +72,10 @@ var rules = []rule{
 		"reads tokens; cryptography is the proxy's or the sidecar's"},
 	{"internal/claims", []string{"internal/jsonx", "internal/reason"}, nil, linked,
 		"judges at a time that is an argument"},
-	{"internal/bundle", []string{"internal/claims", "internal/jose", "internal/jsonx"}, nil, linked,
+	{"internal/match", []string{"internal/jsonx"}, nil, linked, "runs what match/compile has compiled"},
+	{"internal/match/compile", []string{"internal/match"}, nil, noIO, "parses regular expressions, which the filter does not"},
+	{"internal/page", nil, nil, linked, "a leaf: pages for people"},
+	{"internal/bundle", []string{"internal/claims", "internal/jose", "internal/jsonx", "internal/match"}, nil, linked,
 		"the filter reads it"},
 	{"internal/wire", []string{"internal/bundle", "internal/jose", "internal/jsonx", "internal/reason"}, nil, linked,
 		"both sides of the contract link it"},
@@ -80,7 +87,7 @@ var rules = []rule{
 	{"internal/keys", []string{"internal/bundle", "internal/jose", "internal/jsonx"}, joseLibs, noIO,
 		"the one place with cryptography for tokens"},
 	{"internal/declarative", []string{"internal/identity", "internal/jose", "internal/jsonx", "internal/keys",
-		"internal/routing"}, append(yaml, joseLibs...), noIO,
+		"internal/match", "internal/match/compile", "internal/redact", "internal/routing"}, append(yaml, joseLibs...), noIO,
 		"reads a file; net is there for addresses, os for {vault://…}"},
 	{"internal/envoyconf", []string{"internal/declarative", "internal/routing", "internal/version"},
 		append(yaml, joseLibs...), noIO, "writes a file"},
@@ -92,11 +99,10 @@ var rules = []rule{
 	{"host/internal/...", []string{"host/internal/...", "internal/abi"}, wazero, nil, "parts of the host"},
 
 	{"oidc-sidecar", []string{"oidc-sidecar/internal/...", "internal/declarative", "internal/redact"},
-		append(append(yaml, joseLibs...), prometheus...), nil, "a process of its own, without host and filter"},
+		slices.Concat(yaml, joseLibs, prometheus, login), nil, "a process of its own, without host and filter"},
 	{"oidc-sidecar/internal/...", []string{"oidc-sidecar/internal/...", "internal/bundle", "internal/claims",
-		"internal/declarative", "internal/jose", "internal/jsonx", "internal/keys", "internal/reason", "internal/redact",
-		"internal/version", "internal/wire"}, append(append(yaml, joseLibs...), prometheus...), nil, "parts of the sidecar"},
-
+		"internal/declarative", "internal/jose", "internal/jsonx", "internal/keys", "internal/page", "internal/reason", "internal/redact",
+		"internal/version", "internal/wire"}, slices.Concat(yaml, joseLibs, prometheus, login), nil, "parts of the sidecar"},
 	{"oidc-sidecar/internal/seal", []string{"internal/redact"}, aead, append([]string{"net"}, noIO...),
 		"seals and opens; what, and when, is known elsewhere"},
 	{"oidc-sidecar/internal/revoke", nil, nil, append([]string{"net"}, noIO...),

@@ -21,6 +21,7 @@ type Options struct {
 	Listeners []declarative.Listener
 	Admin     string // address of Envoy's admin interface ("127.0.0.1:9901")
 	Socket    string // the sidecar's Unix socket
+	Public    string // where the sidecar serves identity providers: a Unix socket, or an address and port
 	Module    string // the filter's file
 	ModuleSum string // SHA-256 of the module, in hex
 	CAFile    string // authorities that upstreams are verified against ("/etc/ssl/certs/ca-certificates.crt")

@@ -1,7 +1,10 @@
 package envoyconf
 
 import (
+	"net"
 	"net/netip"
+	"strconv"
+	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/declarative"
 )
@@ -16,6 +19,9 @@ func clusters(f *declarative.File, o Options) list {
 			obj{"endpoint", obj{"address", obj{"pipe", obj{"path", o.Socket}}}},
 		}}}},
 	}}
+	if f.Logins() {
+		out = append(out, publicCluster(o))
+	}
 	seen := map[string]bool{}
 	for _, r := range f.Routes {
 		if s := r.Service; !seen[s.Cluster()] {
@@ -24,6 +30,24 @@ func clusters(f *declarative.File, o Options) list {
 		}
 	}
 	return out
+}
+
+// publicCluster is where identity providers' requests go: a listener of the sidecar
+// that serves nothing else (D9).
+func publicCluster(o Options) obj {
+	at := obj{"pipe", obj{"path", o.Public}}
+	if host, port, err := net.SplitHostPort(o.Public); err == nil && !strings.HasPrefix(o.Public, "/") {
+		n, _ := strconv.Atoi(port)
+		at = obj{"socket_address", obj{"address", host, "port_value", n}}
+	}
+	return obj{
+		"name", declarative.PublicCluster,
+		"type", "STATIC",
+		"connect_timeout", "1s",
+		"load_assignment", obj{"cluster_name", declarative.PublicCluster, "endpoints", list{obj{"lb_endpoints", list{
+			obj{"endpoint", obj{"address", at}},
+		}}}},
+	}
 }
 
 func cluster(s *declarative.Service, o Options) obj {

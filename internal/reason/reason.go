@@ -20,6 +20,17 @@ const (
 	// Preflight: an OPTIONS request on a chain with run_on_preflight: false.
 	Preflight
 
+	// Steps of a login, which are answers of ours and neither a pass nor a refusal.
+
+	// LoginStarted: the browser is sent to the identity provider.
+	LoginStarted
+	// LoginCompleted: the browser has a session and is sent back to where it came from.
+	LoginCompleted
+	// LoginReturned: a callback that was answered before, by somebody who is logged in.
+	LoginReturned
+	// LoggedOut: the session has ended on request.
+	LoggedOut
+
 	// The caller's credential: where it is.
 
 	// CredentialMissing: no credential was sent.
@@ -101,6 +112,56 @@ const (
 	ScopeMissing
 	// ClaimMissingRequired: the token is good but a claim lacks a required value.
 	ClaimMissingRequired
+	// ConsumerMissing: the token is good but no consumer belongs to it.
+	ConsumerMissing
+	// EmailUnverified: the consumer is found by an e-mail address that the issuer does not vouch for.
+	EmailUnverified
+
+	// The caller's session.
+
+	// SessionInvalid: the cookies hold no session of this instance.
+	SessionInvalid
+	// SessionExpired: it was idle, or lasted, too long, or its tokens have ended.
+	SessionExpired
+	// SessionRevoked: it has been logged out, here or by the identity provider.
+	SessionRevoked
+	// RefreshRefused: the identity provider gives no new tokens for it.
+	RefreshRefused
+	// SubjectMismatch: new tokens, or userinfo, are about somebody else.
+	SubjectMismatch
+
+	// A login (RFC 6749 §4.1, OIDC Core §3.1, RFC 9207).
+
+	// LoginStateUnknown: a callback without its flow's cookie, twice: the browser keeps no cookies.
+	LoginStateUnknown
+	// LoginStateInvalid: state and the flow's cookie do not belong together.
+	LoginStateInvalid
+	// LoginExpired: the login took too long, twice.
+	LoginExpired
+	// LoginRefused: the identity provider answered with an error.
+	LoginRefused
+	// LoginIssuerMismatch: the callback's iss is another issuer's, or is missing (RFC 9207 §2.4).
+	LoginIssuerMismatch
+	// LoginCodeRefused: the identity provider does not take the code.
+	LoginCodeRefused
+	// LoginRedirectRefused: the request came by a host that the route does not have.
+	LoginRedirectRefused
+	// IDTokenMissing: the token endpoint gave no ID token.
+	IDTokenMissing
+	// NonceMismatch: the ID token is not of this flow (OIDC Core §3.1.3.7 step 11).
+	NonceMismatch
+	// AuthorizedPartyMismatch: the ID token's azp is another client (steps 4 and 5).
+	AuthorizedPartyMismatch
+	// AccessTokenHashMismatch: at_hash is not the access token's (§3.1.3.8).
+	AccessTokenHashMismatch
+	// AuthTimeTooOld: the user signed in longer ago than max_age allows (step 13).
+	AuthTimeTooOld
+	// DomainMismatch: hd is none of the domains that are allowed.
+	DomainMismatch
+	// LogoutTokenInvalid: what an issuer sent is no logout token (OIDC Back-Channel Logout §2.6).
+	LogoutTokenInvalid
+	// LogoutTokenReplayed: its jti has been here before.
+	LogoutTokenReplayed
 
 	// The request.
 
@@ -139,6 +200,10 @@ const (
 	Overloaded
 	// HostFailure: the proxy refused a call that it has to grant.
 	HostFailure
+	// SessionTooLarge: the session does not fit into cookies.
+	SessionTooLarge
+	// LoginMisconfigured: the identity provider refuses our client, or lacks what a login needs.
+	LoginMisconfigured
 	// Internal: a fault of ours was caught.
 	Internal
 
@@ -158,6 +223,7 @@ type entry struct {
 // Sentences, shared where the difference is nobody's business but ours.
 const (
 	textInvalid     = "The token is not acceptable"
+	textLogin       = "The identity provider's answer is not acceptable"
 	textUnavailable = "The service cannot check credentials at the moment"
 )
 
@@ -174,6 +240,11 @@ var table = [Count]entry{
 	AllowedAnonymous: {"allowed_anonymous", 0, "", ""},
 	Unprotected:      {"unprotected", 0, "", ""},
 	Preflight:        {"preflight", 0, "", ""},
+
+	LoginStarted:   {"login_started", 302, "", ""},
+	LoginCompleted: {"login_completed", 303, "", ""},
+	LoginReturned:  {"login_returned", 303, "", ""},
+	LoggedOut:      {"logged_out", 302, "", ""},
 
 	CredentialMissing:  {"credential_missing", 401, "", "Unauthorized"},
 	CredentialMultiple: {"credential_multiple", 400, invalidRequest, "More than one credential was sent"},
@@ -214,6 +285,31 @@ var table = [Count]entry{
 	ScopeMissing:         {"scope_missing", 403, insufficientScope, "Forbidden"},
 	ClaimMissingRequired: {"claim_missing_required", 403, insufficientScope, "Forbidden"},
 
+	ConsumerMissing: {"consumer_missing", 403, insufficientScope, "Forbidden"},
+	EmailUnverified: {"email_unverified", 403, insufficientScope, "Forbidden"},
+
+	SessionInvalid:  {"session_invalid", 401, "", "Unauthorized"},
+	SessionExpired:  {"session_expired", 401, "", "The session has ended"},
+	SessionRevoked:  {"session_revoked", 401, "", "The session has ended"},
+	RefreshRefused:  {"refresh_refused", 401, "", "The session has ended"},
+	SubjectMismatch: {"subject_mismatch", 401, "", textLogin},
+
+	LoginStateUnknown:       {"login_state_unknown", 401, "", "The browser did not send back the cookie of this login"},
+	LoginStateInvalid:       {"login_state_invalid", 401, "", "This login was not begun in this browser"},
+	LoginExpired:            {"login_expired", 401, "", "The login took too long"},
+	LoginRefused:            {"login_refused", 401, "", "The identity provider did not complete the login"},
+	LoginIssuerMismatch:     {"login_issuer_mismatch", 401, "", textLogin},
+	LoginCodeRefused:        {"login_code_refused", 401, "", "The identity provider did not accept the login's code"},
+	LoginRedirectRefused:    {"login_redirect_refused", 400, "", "There is no login by this host name"},
+	IDTokenMissing:          {"id_token_missing", 401, "", textLogin},
+	NonceMismatch:           {"nonce_mismatch", 401, "", textLogin},
+	AuthorizedPartyMismatch: {"authorized_party_mismatch", 401, "", textLogin},
+	AccessTokenHashMismatch: {"access_token_hash_mismatch", 401, "", textLogin},
+	AuthTimeTooOld:          {"auth_time_too_old", 401, "", "The sign-in is too long ago"},
+	DomainMismatch:          {"domain_mismatch", 403, insufficientScope, "Forbidden"},
+	LogoutTokenInvalid:      {"logout_token_invalid", 400, "", "The logout token is not acceptable"},
+	LogoutTokenReplayed:     {"logout_token_replayed", 400, "", "The logout token was used before"},
+
 	RouteNotFound:    {"route_not_found", 404, "", "no Route matched with those values"},
 	HTTPSRequired:    {"https_required", 426, "", "Please use HTTPS protocol"},
 	ProtocolMismatch: {"protocol_mismatch", 415, "", "Non-gRPC request matched gRPC route"},
@@ -231,6 +327,8 @@ var table = [Count]entry{
 	IssuerUnavailable:  {"issuer_unavailable", 503, "", textUnavailable},
 	Overloaded:         {"overloaded", 503, "", textUnavailable},
 	HostFailure:        {"host_failure", 503, "", textUnavailable},
+	SessionTooLarge:    {"session_too_large", 503, "", "The session is too large for the browser's cookies"},
+	LoginMisconfigured: {"login_misconfigured", 503, "", "The login is not set up correctly"},
 	Internal:           {"internal", 503, "", textUnavailable},
 }
 
@@ -257,6 +355,10 @@ func (c Code) Passes() bool { return c.entry().status == 0 }
 // Ours reports whether we, and not the caller, are at fault. Such an outcome is
 // never turned into anonymous access.
 func (c Code) Ours() bool { return c.entry().status == 503 }
+
+// Step reports whether the outcome is a step of a login: an answer of ours that is
+// neither a pass nor a refusal.
+func (c Code) Step() bool { return c >= LoginStarted && c <= LoggedOut }
 
 // OAuth returns the error code of RFC 6750 §3.1, or "" when the answer carries none.
 func (c Code) OAuth() string { return c.entry().oauth }

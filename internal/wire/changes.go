@@ -13,6 +13,10 @@ type Changes struct {
 	Reset bool
 	// Credentials lists the keys of credentials that were added, changed or removed.
 	Credentials []string
+	// Consumers lists ids, user names and custom ids of consumers that were.
+	Consumers []string
+	// Revoked lists keys of sessions that have ended (Session.Keys).
+	Revoked []string
 }
 
 // ChangesPath returns the resource with its parameters. feed and etag are made
@@ -30,6 +34,8 @@ func (c *Changes) Encode() []byte {
 	w.StringMember("bundle", c.Bundle)
 	w.BoolMember("reset", c.Reset)
 	w.StringsMember("credentials", c.Credentials)
+	w.StringsMember("consumers", c.Consumers)
+	w.StringsMember("revoked", c.Revoked)
 	w.Close('}')
 	return w.Buf
 }
@@ -54,17 +60,11 @@ func DecodeChanges(src string) (c Changes, ok bool) {
 		}
 		c.Reset = reset
 	}
-	if v := root.Get("credentials"); v.Exists() {
-		if v.Kind() != jsonx.Array {
-			return Changes{}, false
-		}
-		for cur := v.Cursor(); cur.Next(); {
-			key, isText := cur.Value().Text()
-			if !isText {
-				return Changes{}, false
-			}
-			c.Credentials = append(c.Credentials, key)
-		}
+	d := &reader{}
+	c.Credentials, c.Consumers = d.texts(root.Get("credentials")), d.texts(root.Get("consumers"))
+	c.Revoked = d.texts(root.Get("revoked"))
+	if d.bad {
+		return Changes{}, false
 	}
 	return c, true
 }

@@ -60,9 +60,26 @@ const (
 	Verify
 	// Keys asks for the key KeyID of Trust or of Credential, unknown to the filter so far.
 	Keys
+	// Consumer asks for the consumer whose By has Value.
+	Consumer
+	// Open asks for the session of the cookies of Request.
+	Open
+	// Establish asks for a session for the bearer token Input and Signature.
+	Establish
+	// Begin asks for the redirection to the identity provider.
+	Begin
+	// Callback hands over what the identity provider sent the browser back with.
+	Callback
+	// Logout asks for the end of a session.
+	Logout
+
+	kinds // keep last
 )
 
-var kindNames = [...]string{Lookup: "lookup", Verify: "verify", Keys: "keys"}
+var kindNames = [kinds]string{
+	Lookup: "lookup", Verify: "verify", Keys: "keys", Consumer: "consumer",
+	Open: "open", Establish: "establish", Begin: "begin", Callback: "callback", Logout: "logout",
+}
 
 // String returns the word on the wire.
 func (k Kind) String() string {
@@ -71,6 +88,9 @@ func (k Kind) String() string {
 	}
 	return ""
 }
+
+// OfBrowser reports whether a question of the kind has a Request.
+func (k Kind) OfBrowser() bool { return k >= Open && k < kinds }
 
 // Question is what a filter cannot answer itself.
 type Question struct {
@@ -84,6 +104,10 @@ type Question struct {
 	Alg        jose.Alg
 	Input      string // JWS signing input
 	Signature  string // decoded
+
+	By      []string // Consumer: id, username, custom_id; the first that fits counts
+	Value   string   // Consumer
+	Request *Request // Open and what follows it
 }
 
 // Encode returns the question's body.
@@ -102,13 +126,19 @@ func (q *Question) Encode() []byte {
 	if q.Signature != "" {
 		w.StringMember("signature", base64.RawURLEncoding.EncodeToString([]byte(q.Signature)))
 	}
+	w.StringsMember("by", q.By)
+	w.StringMember("value", q.Value)
+	if q.Request != nil {
+		w.Name("request")
+		q.Request.write(w)
+	}
 	w.Close('}')
 	return w.Buf
 }
 
 // DecodeQuestion reads a question's body; ok is false when it is none.
 func DecodeQuestion(src string) (q Question, ok bool) {
-	doc, err := jsonx.Parse(src, jsonx.Limits{Bytes: MaxQuestion, Depth: 2, Nodes: 64})
+	doc, err := jsonx.Parse(src, jsonx.Limits{Bytes: MaxQuestion, Depth: 4, Nodes: 512})
 	if err != nil {
 		return Question{}, false
 	}
@@ -139,7 +169,11 @@ func DecodeQuestion(src string) (q Question, ok bool) {
 	}
 	sig, err := base64.RawURLEncoding.Strict().DecodeString(text("signature"))
 	q.Signature = string(sig)
-	return q, ok && err == nil && q.Kind != 0
+	d := &reader{}
+	q.By, q.Value = d.texts(root.Get("by")), text("value")
+	var okRequest bool
+	q.Request, okRequest = readRequest(root.Get("request"))
+	return q, ok && err == nil && q.Kind != 0 && !d.bad && okRequest && (q.Request != nil) == q.Kind.OfBrowser()
 }
 
 // Verdict is what the sidecar found out about a signature. The zero Verdict
@@ -161,6 +195,14 @@ type Answer struct {
 	Credential *bundle.Credential // Lookup; Keys for a credential
 	Trust      *bundle.Trust      // Keys for a trust record
 	Verdict    Verdict            // Verify; Lookup that brought a token
+	Consumer   *bundle.Consumer   // Consumer
+	Session    *Session           // Open
+	// Response is what the client gets, for Begin, Callback and Logout. Code says what
+	// it is: a step of a login, or why there is none.
+	Response *Response
+	// SetCookies are values of Set-Cookie beside an answer that lets the request
+	// go on: Establish.
+	SetCookies []string
 
 	// Feed and Seq say how much of the changes the answer knows of. A filter that
 	// has seen later ones uses the answer once and does not keep it.
@@ -187,6 +229,19 @@ func (a *Answer) Encode() []byte {
 		w.Name("valid")
 		w.Bool(a.Verdict == Valid)
 	}
+	if a.Consumer != nil {
+		w.Name("consumer")
+		a.Consumer.Write(w)
+	}
+	if a.Session != nil {
+		w.Name("session")
+		a.Session.write(w)
+	}
+	if a.Response != nil {
+		w.Name("response")
+		a.Response.write(w)
+	}
+	w.StringsMember("set_cookies", a.SetCookies)
 	w.StringMember("feed", a.Feed)
 	w.IntMember("seq", int64(a.Seq))
 	w.Close('}')
@@ -235,6 +290,20 @@ func DecodeAnswer(src string) (a Answer, ok bool) {
 		if valid {
 			a.Verdict = Valid
 		}
+	}
+	if v := root.Get("consumer"); v.Exists() {
+		if a.Consumer = bundle.ReadConsumer(v); a.Consumer == nil {
+			return Answer{}, false
+		}
+	}
+	d := &reader{}
+	a.SetCookies = d.texts(root.Get("set_cookies"))
+	var okSession, okResponse bool
+	a.Session, okSession = readSession(root.Get("session"))
+	a.Response, okResponse = readResponse(root.Get("response"))
+	// A step of a login is nothing without its response.
+	if !okSession || !okResponse || d.bad || a.Code.Step() && a.Response == nil {
+		return Answer{}, false
 	}
 	return a, true
 }

@@ -25,6 +25,13 @@ func randomBytes(r *rand.Rand, n int) string {
 	return string(b)
 }
 
+func texts(r *rand.Rand) (list []string) {
+	for range r.IntN(3) {
+		list = append(list, text(r))
+	}
+	return list
+}
+
 func TestRoundTrips(t *testing.T) {
 	for seed := range uint64(3000) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -32,15 +39,34 @@ func TestRoundTrips(t *testing.T) {
 		if r.IntN(2) == 0 {
 			alg = jose.ParseAlg(jose.Algs()[r.IntN(len(jose.Algs()))])
 		}
-		q := Question{Kind: Kind(1 + r.IntN(3)), Instance: text(r), Generation: r.Uint64N(1 << 50), Key: text(r), Trust: text(r), Credential: text(r),
+		q := Question{Kind: Kind(1 + r.IntN(int(kinds)-1)), Instance: text(r), Generation: r.Uint64N(1 << 50), Key: text(r), Trust: text(r), Credential: text(r),
 			KeyID: text(r), Alg: alg, Input: text(r), Signature: randomBytes(r, 100)}
-		if got, ok := DecodeQuestion(string(q.Encode())); !ok || got != q {
+		q.By, q.Value = texts(r), text(r)
+		if q.Kind.OfBrowser() {
+			q.Request = &Request{ID: text(r), Method: text(r), Scheme: text(r), Authority: text(r), Path: text(r), Route: text(r),
+				Navigation: r.IntN(2) == 0, Attempt: r.Int64N(3), Peer: text(r), Port: r.Int64N(65536), ForwardedHost: text(r), ForwardedPort: text(r)}
+			for range r.IntN(4) {
+				q.Request.Cookies = append(q.Request.Cookies, Cookie{text(r), text(r)})
+			}
+		}
+		if got, ok := DecodeQuestion(string(q.Encode())); !ok || !reflect.DeepEqual(got, q) {
 			t.Fatalf("seed %d: %+v, %v from %s", seed, got, ok, q.Encode())
 		}
 		a := Answer{Feed: "f" + text(r), Seq: r.Uint64N(1 << 50), Verdict: Verdict(r.IntN(3))}
-		for code := reason.Code(r.IntN(reason.Count)); !code.Passes(); {
+		if code := reason.Code(r.IntN(reason.Count)); !code.Passes() {
 			a.Code = code
-			break
+		}
+		a.SetCookies = texts(r)
+		if r.IntN(2) == 0 {
+			a.Consumer = &bundle.Consumer{ID: "c" + text(r), Username: text(r), CustomID: text(r)}
+			a.Session = &Session{ID: "s" + text(r), Keys: append(texts(r), "k"), Access: text(r), Claims: text(r), Info: text(r), Token: text(r),
+				IDToken: text(r), Opaque: r.IntN(2) == 0, Until: r.Int64N(1 << 40), SetCookies: texts(r)}
+		}
+		if r.IntN(2) == 0 || a.Code.Step() {
+			a.Response = &Response{Status: 200 + r.Int64N(400), Body: text(r)}
+			for _, name := range texts(r) {
+				a.Response.Headers = append(a.Response.Headers, Header{name, text(r)})
+			}
 		}
 		if r.IntN(2) == 0 {
 			a.Credential = &bundle.Credential{ID: "i" + text(r), Key: text(r), Version: "v", Leeway: 3, Keys: []bundle.Key{{ID: text(r), DER: randomBytes(r, 50)}}}
@@ -55,6 +81,7 @@ func TestRoundTrips(t *testing.T) {
 		for range r.IntN(4) {
 			c.Credentials = append(c.Credentials, text(r))
 		}
+		c.Consumers, c.Revoked = texts(r), texts(r)
 		if got, ok := DecodeChanges(string(c.Encode())); !ok || !reflect.DeepEqual(got, c) {
 			t.Fatalf("seed %d: %+v, %v from %s", seed, got, ok, c.Encode())
 		}
@@ -62,7 +89,8 @@ func TestRoundTrips(t *testing.T) {
 }
 
 func TestKinds(t *testing.T) {
-	for kind, word := range map[Kind]string{Lookup: "lookup", Verify: "verify", Keys: "keys", 0: "", 4: "", 255: ""} {
+	for kind, word := range map[Kind]string{Lookup: "lookup", Verify: "verify", Keys: "keys", Consumer: "consumer", Open: "open", Establish: "establish",
+		Begin: "begin", Callback: "callback", Logout: "logout", 0: "", kinds: "", 255: ""} {
 		if kind.String() != word {
 			t.Errorf("kind %d is %q, want %q", kind, kind, word)
 		}
@@ -71,11 +99,24 @@ func TestKinds(t *testing.T) {
 
 func TestDecodeQuestion(t *testing.T) {
 	for src, ok := range map[string]bool{
-		`{"kind":"lookup"}`:                                   true,
-		`{"kind":"keys","generation":0}`:                      true,
-		`{"kind":"keys","generation":7}`:                      true,
-		`{"kind":"verify","later":true}`:                      true,
-		`{"kind":"verify","signature":"AQID"}`:                true,
+		`{"kind":"lookup"}`:                                 true,
+		`{"kind":"keys","generation":0}`:                    true,
+		`{"kind":"keys","generation":7}`:                    true,
+		`{"kind":"verify","later":true}`:                    true,
+		`{"kind":"verify","signature":"AQID"}`:              true,
+		`{"kind":"open","request":{"cookies":[["a","b"]]}}`: true,
+		`{"kind":"open"}`:                                   false,
+		`{"kind":"keys","request":{}}`:                      false,
+		`{"kind":"open","request":[]}`:                      false,
+		`{"kind":"open","request":{"cookies":[["a"]]}}`:     false,
+		`{"kind":"open","request":{"cookies":[["a",1]]}}`:   false,
+		`{"kind":"open","request":{"cookies":{"a":"b"}}}`:   false,
+		`{"kind":"open","request":{"cookies":[{"a":"b"}]}}`: false,
+		`{"kind":"begin","request":{"port":"80"}}`:          false,
+		`{"kind":"begin","request":{"port":-1}}`:            false,
+		`{"kind":"begin","request":{"navigation":1}}`:       false,
+		`{"kind":"consumer","by":["id"],"value":"x"}`:       true,
+		`{"kind":"consumer","by":"id","value":"x"}`:         false,
 		`{}`:                                                  false,
 		`{"kind":""}`:                                         false,
 		`{"kind":"another"}`:                                  false,
@@ -93,7 +134,7 @@ func TestDecodeQuestion(t *testing.T) {
 		`{"kind":"verify","signature":"AQI="}`:                false, // padding
 		`{"kind":"verify","signature":"AQJ"}`:                 false, // not canonical
 		`{"kind":"verify","signature":"A+/_"}`:                false,
-		`{"kind":"verify","x":{"y":{"z":1}}}`:                 false, // too deep
+		`{"kind":"verify","x":{"y":{"z":{"a":{"b":1}}}}}`:     false, // too deep
 		`["kind","lookup"]`:                                   false,
 		`"lookup"`:                                            false,
 		``:                                                    false,
@@ -119,33 +160,45 @@ func TestDecodeAnswer(t *testing.T) {
 		`{"feed":"f","code":"key_unknown"}`:                  true,
 		`{"feed":"f","trust":{"id":"t","hash":"h"}}`:         true,
 		`{"feed":"f","credential":{"id":"i","version":"v"}}`: true,
-		`{}`:                                       false,
-		`{"feed":""}`:                              false,
-		`{"feed":7}`:                               false,
-		`{"feed":"f","seq":-1}`:                    false,
-		`{"feed":"f","seq":"1"}`:                   false,
-		`{"feed":"f","seq":1e2}`:                   false,
-		`{"feed":"f","valid":1}`:                   false,
-		`{"feed":"f","valid":null}`:                false,
-		`{"feed":"f","code":"allowed"}`:            false,
-		`{"feed":"f","code":"allowed_anonymous"}`:  false,
-		`{"feed":"f","code":"unprotected"}`:        false,
-		`{"feed":"f","code":"preflight"}`:          false,
-		`{"feed":"f","code":"of a later version"}`: false,
-		`{"feed":"f","code":""}`:                   false,
-		`{"feed":"f","code":7}`:                    false,
-		`{"feed":"f","code":null}`:                 false,
-		`{"feed":"f","trust":null}`:                false,
-		`{"feed":"f","trust":{}}`:                  false,
-		`{"feed":"f","credential":{}}`:             false,
-		`{"feed":"f","credential":{"id":"i","version":"v","alg":["x"]}}`: false,
-		`{"feed":"f","feed":"f"}`:            false,
-		`[]`:                                 false,
-		`null`:                               false,
-		``:                                   false,
-		`{"feed":"f","x":[[[[[[1]]]]]]}`:     false,
-		`{"feed":"` + long(MaxAnswer) + `"}`: false,
-		`{"feed":"f","x":[` + strings.Repeat("1,", 1<<14) + `1]}`: false,
+		`{}`:          false,
+		`{"feed":""}`: false,
+		`{"feed":"f","response":{"status":302,"headers":[["location","/"]],"body":"x"}}`: true,
+		`{"feed":"f","response":{"status":100}}`:                                         false,
+		`{"feed":"f","response":{}}`:                                                     false,
+		`{"feed":"f","response":{"status":200,"headers":[["a"]]}}`:                       false,
+		`{"feed":"f","session":{"id":"s","keys":["k"]}}`:                                 true,
+		`{"feed":"f","session":{"id":"s"}}`:                                              false,
+		`{"feed":"f","session":{"keys":["k"]}}`:                                          false,
+		`{"feed":"f","session":[]}`:                                                      false,
+		`{"feed":"f","consumer":{"id":"c"}}`:                                             true,
+		`{"feed":"f","consumer":{"username":"c"}}`:                                       false,
+		`{"feed":"f","consumer":null}`:                                                   false,
+		`{"feed":"f","set_cookies":"a=b"}`:                                               false,
+		`{"feed":7}`:                                                                     false,
+		`{"feed":"f","seq":-1}`:                                                          false,
+		`{"feed":"f","seq":"1"}`:                                                         false,
+		`{"feed":"f","seq":1e2}`:                                                         false,
+		`{"feed":"f","valid":1}`:                                                         false,
+		`{"feed":"f","valid":null}`:                                                      false,
+		`{"feed":"f","code":"allowed"}`:                                                  false,
+		`{"feed":"f","code":"allowed_anonymous"}`:                                        false,
+		`{"feed":"f","code":"unprotected"}`:                                              false,
+		`{"feed":"f","code":"preflight"}`:                                                false,
+		`{"feed":"f","code":"of a later version"}`:                                       false,
+		`{"feed":"f","code":""}`:                                                         false,
+		`{"feed":"f","code":7}`:                                                          false,
+		`{"feed":"f","code":null}`:                                                       false,
+		`{"feed":"f","trust":null}`:                                                      false,
+		`{"feed":"f","trust":{}}`:                                                        false,
+		`{"feed":"f","credential":{}}`:                                                   false,
+		`{"feed":"f","credential":{"id":"i","version":"v","alg":["x"]}}`:                 false,
+		`{"feed":"f","feed":"f"}`:                                                        false,
+		`[]`:                                                                             false,
+		`null`:                                                                           false,
+		``:                                                                               false,
+		`{"feed":"f","x":[[[[[[1]]]]]]}`:                                                 false,
+		`{"feed":"` + long(MaxAnswer) + `"}`:                                             false,
+		`{"feed":"f","x":[` + strings.Repeat("1,", 1<<14) + `1]}`:                        false,
 	} {
 		a, got := DecodeAnswer(src)
 		if got != ok {
@@ -162,8 +215,12 @@ func TestNoAnswerPasses(t *testing.T) {
 	for c := range reason.Count {
 		code := reason.Code(c)
 		a, ok := DecodeAnswer(`{"feed":"f","code":"` + code.Error() + `"}`)
-		if ok == code.Passes() || a.Code.Passes() {
+		if ok == (code.Passes() || code.Step()) || a.Code.Passes() { // a step is nothing without its response
 			t.Errorf("%s: %v, %s", code, ok, a.Code)
+		}
+		a, ok = DecodeAnswer(`{"feed":"f","code":"` + code.Error() + `","response":{"status":200}}`)
+		if ok == code.Passes() || a.Code.Passes() {
+			t.Errorf("%s with a response: %v, %s", code, ok, a.Code)
 		}
 	}
 }
@@ -221,7 +278,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, src string) {
 		if q, ok := DecodeQuestion(src); ok {
-			if again, ok := DecodeQuestion(string(q.Encode())); !ok || again != q || q.Kind.String() == "" {
+			if again, ok := DecodeQuestion(string(q.Encode())); !ok || !reflect.DeepEqual(again, q) || q.Kind.String() == "" {
 				t.Errorf("%+v, then %+v", q, again)
 			}
 		}

@@ -53,14 +53,20 @@ func (v *vm) ask(stream uint32, s *policy.Step, route string) reason.Code {
 		return reason.Overloaded
 	}
 	call := c.byName[s.Question.Identity]
+	if req := s.Question.Request; req != nil && call == nil {
+		req.Peer, req.Port = connection()
+	}
 	if call == nil {
 		if len(c.byName) >= maxQuestions {
 			return reason.Overloaded
 		}
 		call = &callout{kind: callAsk, question: s.Question}
 		timeout := v.config.AskTimeoutMS
-		if s.Question.Kind == wire.Keys {
+		switch {
+		case s.Question.Kind == wire.Keys:
 			timeout = v.config.KeysTimeoutMS
+		case s.Question.Kind.OfBrowser() && s.Question.Kind != wire.Establish:
+			timeout = v.config.LoginTimeoutMS
 		}
 		if !v.call(call, "POST", wire.PathAsk, s.Question.Encode(), timeout) {
 			return reason.SidecarUnreachable

@@ -15,7 +15,10 @@ type Config struct {
 	AskTimeoutMS uint32 // how long a request waits for an answer (1000)
 	// KeysTimeoutMS is the same for a question that makes the sidecar ask an
 	// issuer (5000).
-	KeysTimeoutMS   uint32
+	KeysTimeoutMS uint32
+	// LoginTimeoutMS is the same for sessions and logins, which may make the sidecar
+	// ask an identity provider several times (15000).
+	LoginTimeoutMS  uint32
 	CredentialGrace int64 // seconds without the sidecar that credentials are used (60)
 	KeyGrace        int64 // seconds without the sidecar that public keys are used (86400)
 	CacheBytes      int   // for verdicts and credentials of this VM (8 MiB)
@@ -25,7 +28,7 @@ type Config struct {
 var errConfig = errors.New("plugin: the configuration is not a JSON object with known members in their ranges")
 
 func parseConfig(src string) (Config, error) {
-	c := Config{Cluster: "sallyport_sidecar", PollMS: 500, AskTimeoutMS: 1000, KeysTimeoutMS: 5000, LogLines: 100}
+	c := Config{Cluster: "sallyport_sidecar", PollMS: 500, AskTimeoutMS: 1000, KeysTimeoutMS: 5000, LoginTimeoutMS: 15000, LogLines: 100}
 	if src == "" {
 		return c, nil
 	}
@@ -52,6 +55,8 @@ func parseConfig(src string) (Config, error) {
 			c.AskTimeoutMS, ok = uint32(n), between(1, 60_000)
 		case "keys_timeout_ms":
 			c.KeysTimeoutMS, ok = uint32(n), between(1, 60_000)
+		case "login_timeout_ms":
+			c.LoginTimeoutMS, ok = uint32(n), between(1, 60_000)
 		case "credential_grace_s":
 			c.CredentialGrace, ok = n, between(1, 24*3600)
 		case "key_grace_s":

@@ -4,6 +4,7 @@ import (
 	"github.com/sallyport-auth/sallyport/filter/internal/policy"
 	"github.com/sallyport-auth/sallyport/internal/abi"
 	"github.com/sallyport-auth/sallyport/internal/reason"
+	"github.com/sallyport-auth/sallyport/internal/wire"
 )
 
 // apply carries out a step for the stream id, which is the effective context.
@@ -11,14 +12,20 @@ import (
 func (v *vm) apply(id uint32, s *policy.Step, route string, resumed bool) abi.Action {
 	switch s.Kind {
 	case policy.Ask:
-		if code := v.ask(id, s, route); code != reason.Unspecified {
-			denial := policy.Denial(code)
-			denial.RequestID = s.RequestID
-			v.deny(denial, route)
+		asked, pending := s.Question, s.Pending
+		code := v.ask(id, s, route)
+		if code == reason.Unspecified {
+			return abi.Pause
 		}
-		return abi.Pause
+		now, status := hostNow()
+		if status != abi.OK {
+			v.deny(policy.Denial(reason.HostFailure), route)
+			return abi.Pause
+		}
+		return v.apply(id, v.engine.Resume(pending, asked, wire.Answer{}, code, int64(now/1e9)), route, resumed)
 	case policy.Allow:
 		code := s.Reason // continuing may begin another request, and take over the step
+		v.responses.keep(id, s.Edits.Response)
 		if v.edit(&s.Edits) && (!resumed || hostContinueStream(abi.StreamHTTPRequest) == abi.OK) {
 			v.stats.count(code)
 			return abi.Continue

@@ -2,7 +2,11 @@
 
 package plugin
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"github.com/sallyport-auth/sallyport/internal/abi"
+)
 
 // The module's exports. Callbacks that the filter has no use for are left out:
 // a proxy calls only what is there, and each call costs. on_delete is among
@@ -31,6 +35,12 @@ func proxyOnTick(uint32) { instance.onTick() }
 
 //go:wasmexport proxy_on_request_headers
 func proxyOnRequestHeaders(id, _, _ uint32) uint32 { return uint32(instance.onRequestHeaders(id)) }
+
+//go:wasmexport proxy_on_response_headers
+func proxyOnResponseHeaders(id, _, _ uint32) uint32 {
+	instance.onResponseHeaders(id)
+	return uint32(abi.Continue)
+}
 
 //go:wasmexport proxy_on_http_call_response
 func proxyOnHTTPCallResponse(_, token, headers, body, _ uint32) {

@@ -163,6 +163,10 @@ func (f *fake) edit(what string) abi.Status {
 	return abi.OK
 }
 
+func (f *fake) addHeader(_ abi.MapType, key, value string) abi.Status {
+	return f.replaceHeader(0, key, value)
+}
+
 func (f *fake) replaceHeader(_ abi.MapType, key, value string) abi.Status {
 	return f.edit(key + ": " + value)
 }

@@ -13,6 +13,7 @@ type proxy interface {
 	buffer(buffer abi.BufferType, max uint32) (string, abi.Status)
 	pairs(m abi.MapType) (string, abi.Status)
 	property(path string) (string, abi.Status)
+	addHeader(m abi.MapType, key, value string) abi.Status
 	replaceHeader(m abi.MapType, key, value string) abi.Status
 	removeHeader(m abi.MapType, key string) abi.Status
 	sendLocalResponse(status uint32, details, body string, headers []byte) abi.Status
@@ -39,6 +40,8 @@ func hostRecordMetric(id uint32, value uint64) abi.Status { return host.recordMe
 func hostBuffer(buffer abi.BufferType, max uint32) (string, abi.Status) {
 	return host.buffer(buffer, max)
 }
+
+func hostAddHeader(m abi.MapType, key, value string) abi.Status { return host.addHeader(m, key, value) }
 
 func hostReplaceHeader(m abi.MapType, key, value string) abi.Status {
 	return host.replaceHeader(m, key, value)

@@ -30,6 +30,9 @@ func proxyGetBufferBytes(buffer, start, max uint32, data, size *uint32) abi.Stat
 //go:wasmimport env proxy_get_header_map_pairs
 func proxyGetHeaderMapPairs(headerMap uint32, data, size *uint32) abi.Status
 
+//go:wasmimport env proxy_add_header_map_value
+func proxyAddHeaderMapValue(headerMap, key, keySize, value, valueSize uint32) abi.Status
+
 //go:wasmimport env proxy_replace_header_map_value
 func proxyReplaceHeaderMapValue(headerMap, key, keySize, value, valueSize uint32) abi.Status
 
@@ -108,6 +111,12 @@ func hostProperty(path string) (string, abi.Status) {
 	out.data, out.size = 0, 0
 	status := proxyGetProperty(p, n, &out.data, &out.size)
 	return taken(status)
+}
+
+func hostAddHeader(m abi.MapType, key, value string) abi.Status {
+	kp, kn := ptr(key)
+	vp, vn := ptr(value)
+	return proxyAddHeaderMapValue(uint32(m), kp, kn, vp, vn)
 }
 
 func hostReplaceHeader(m abi.MapType, key, value string) abi.Status {

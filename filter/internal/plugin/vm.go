@@ -19,8 +19,10 @@ type vm struct {
 	calls  callouts
 	sync   syncer
 	stats  metrics
-	logs   logger
-	req    policy.Request // of the stream whose headers are being judged
+	// responses are headers for responses that are to come.
+	responses responses
+	logs      logger
+	req       policy.Request // of the stream whose headers are being judged
 }
 
 func newVM() *vm { return &vm{} }

@@ -12,7 +12,9 @@ type caller struct {
 	authenticated bool
 	anonymous     bool
 	consumer      *bundle.Consumer
-	credential    string // what X-Credential-Identifier says
+	credential    string     // what X-Credential-Identifier says
+	request       []abi.Pair // headers that plugins make of claims and tokens
+	response      []abi.Pair // headers for the response that is to come
 }
 
 // chain runs the plugins that are left. A plugin without an anonymous consumer
@@ -33,7 +35,7 @@ func (r *run) chain() *Step {
 				return r.ask(question)
 			case code == reason.Allowed:
 				r.authenticated()
-			case code.Ours() || common.Anonymous == nil:
+			case code.Ours() || common.Anonymous == nil || r.try.response != nil:
 				return r.deny(code, p)
 			default:
 				r.who = caller{anonymous: true, consumer: common.Anonymous}
@@ -58,6 +60,26 @@ func (r *run) authenticated() {
 	if r.try.identifier != "" {
 		r.who.credential = r.try.identifier
 	}
+	if s := r.try.subject; s != nil {
+		r.who.take(s, &r.plugin().OIDC.Identity, r.facts.authorization)
+	}
+	for _, c := range r.try.setCookies {
+		r.who.response = append(r.who.response, abi.Pair{Key: "set-cookie", Value: headerValue(c)})
+	}
+}
+
+// take makes headers of a subject's claims and tokens. A token that is in the
+// Authorization header already stays where it is.
+func (w *caller) take(s *subject, id *bundle.Identity, authorization string) {
+	s.headers(id, func(name, value string) {
+		if value != "" && (name != "authorization" || value != authorization) {
+			w.request = append(w.request, abi.Pair{Key: name, Value: headerValue(value)})
+		}
+	}, func(name, value string) {
+		if value != "" {
+			w.response = append(w.response, abi.Pair{Key: name, Value: headerValue(value)})
+		}
+	})
 }
 
 // run lets one plugin judge: a code, or a question that has to be answered first.
@@ -97,7 +119,20 @@ func (r *run) allow() *Step {
 		add(identity.ConsumerCustomID, c.CustomID)
 		add(identity.ConsumerUsername, c.Username)
 	}
-	return e.become(Step{Kind: Allow, Reason: code, Edits: Edits{Remove: r.facts.spoofed, Set: set}})
+	remove := r.facts.spoofed
+	for _, p := range r.route.Chain {
+		if p.OIDC != nil {
+			named(r.headers, &p.OIDC.Identity, func(name string) { remove = append(remove, name) })
+		}
+	}
+	set = append(set, r.who.request...)
+	if r.facts.cookie && len(e.own.sessions) > 0 {
+		if rest, changed := e.own.withoutOwn(r.headers); changed {
+			remove = append(remove, "cookie")
+			add("cookie", rest)
+		}
+	}
+	return e.become(Step{Kind: Allow, Reason: code, Edits: Edits{Remove: remove, Set: set, Response: r.who.response}})
 }
 
 // headerValue makes a string safe as a header value: control characters, which

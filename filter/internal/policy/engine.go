@@ -23,7 +23,7 @@ type Verifier interface {
 type Config struct {
 	CredentialGrace int64 // seconds that credentials are used without contact to the sidecar (60)
 	KeyGrace        int64 // seconds that issuers' public keys are (24 h)
-	CacheBytes      int   // for verdicts; a quarter of it for credentials (8 MiB)
+	CacheBytes      int   // for verdicts, as much for sessions; a quarter of it for credentials (8 MiB)
 }
 
 func (c Config) withDefaults() Config {
@@ -44,6 +44,7 @@ const (
 	verdictLifetime    = 300 // and never past exp
 	credentialLifetime = 300 // should a change ever be missed
 	unknownLifetime    = 60
+	sessionLifetime    = 300 // and never past what the sidecar says
 )
 
 // Engine is the machine with what it knows: bundle and caches. It serves one
@@ -64,9 +65,15 @@ type Engine struct {
 	tokens      *cache[uint64, *known] // by fingerprint
 	credentials *cache[string, *bundle.Credential]
 	unknown     *cache[string, struct{}] // keys that no credential has
+	sessions    *cache[uint64, *session]
+	consumers   *cache[string, *bundle.Consumer] // nil for a value that no consumer has
+	own         ownNames                         // cookies of ours
+	key         []byte                           // scratch: what a session is looked for by
+	serial      uint64                           // of questions that nobody shares
 
 	parser  jose.Parser
-	scratch run // of the request that is being judged
+	bearer  subject // of the token that is being judged
+	scratch run     // of the request that is being judged
 	step    Step
 	edits   [6]abi.Pair
 }
@@ -81,6 +88,8 @@ func New(verifier Verifier, config Config) *Engine {
 		tokens:      newCache[uint64, *known](config.CacheBytes),
 		credentials: newCache[string, *bundle.Credential](config.CacheBytes / 4),
 		unknown:     newCache[string, struct{}](config.CacheBytes / 16),
+		sessions:    newCache[uint64, *session](config.CacheBytes),
+		consumers:   newCache[string, *bundle.Consumer](config.CacheBytes / 8),
 	}
 }
 
@@ -159,11 +168,13 @@ func (e *Engine) Resume(p *Pending, asked *Question, answer wire.Answer, failure
 	*r = p.run
 	p.run = run{} // used once: a second Resume finds another engine
 	r.now = now
-	if failure != reason.Unspecified {
+	if failure != reason.Unspecified && asked.Kind != wire.Establish {
 		return r.deny(failure, r.plugin())
 	}
-	e.learn(r.plugin(), asked, &answer, now)
-	r.take(asked, &answer)
+	if failure == reason.Unspecified {
+		e.learn(r.plugin(), asked, &answer, now)
+		r.take(asked, &answer)
+	}
 	return r.chain()
 }
 
@@ -184,7 +195,7 @@ func (r *run) plugin() *bundle.Plugin {
 // ask returns the step that asks q. In one attempt a kind is asked once: whoever
 // wants to ask again has an answer that does not say what it should.
 func (r *run) ask(q *Question) *Step {
-	bit := uint8(1) << q.Kind
+	bit := uint16(1) << q.Kind
 	if r.try.asked&bit != 0 {
 		code := r.try.failed
 		if code == reason.Unspecified {
@@ -195,6 +206,10 @@ func (r *run) ask(q *Question) *Step {
 	r.try.asked |= bit
 	p := &Pending{run: *r, question: q}
 	p.run.headers = abi.Pairs(strings.Clone(string(r.headers))) // the caller's are scratch
+	if s := r.try.subject; s != nil {
+		own := *s // the engine's is used again
+		p.run.try.subject = &own
+	}
 	p.run.facts = facts{}
 	p.run.facts.read(p.run.headers)
 	return r.engine.become(Step{Kind: Ask, Question: q, Pending: p, RequestID: p.run.facts.id})

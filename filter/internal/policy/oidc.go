@@ -1,21 +1,53 @@
 package policy
 
 import (
-	"strings"
-
 	"github.com/sallyport-auth/sallyport/internal/bundle"
 	"github.com/sallyport-auth/sallyport/internal/claims"
 	"github.com/sallyport-auth/sallyport/internal/jose"
-	"github.com/sallyport-auth/sallyport/internal/jsonx"
 	"github.com/sallyport-auth/sallyport/internal/reason"
+	"github.com/sallyport-auth/sallyport/internal/wire"
 )
 
-// oidc is the openid-connect plugin with bearer tokens. What costs nothing is
-// checked before the signature, so that a token that cannot pass anyway never
-// makes anybody fetch keys; what answers 403 comes after it, so that only a
-// token that holds learns what it lacks.
+// oidc is the openid-connect plugin. A browser's session comes first, then a bearer
+// token, then, for a browser that has neither, the way to the identity provider.
 func (r *run) oidc(p *bundle.Plugin) (reason.Code, *Question) {
 	c := p.OIDC
+	l := c.Login
+	if r.try.response != nil {
+		return r.try.failed, nil // the sidecar's answer for the client
+	}
+	if r.try.subject != nil {
+		return reason.Allowed, nil // what was asked last was whether to begin a session
+	}
+	if l != nil {
+		if code, question := r.browser(p, l); code != reason.Unspecified || question != nil {
+			return code, question
+		}
+		if s := r.try.session; s != nil {
+			return r.accept(p, s.subject())
+		}
+	}
+	code, question := r.bearer(p)
+	switch {
+	case question != nil:
+	case l != nil && code == reason.Allowed:
+		if q := r.establish(p, l); q != nil {
+			return reason.Unspecified, q
+		}
+	case l != nil && code != reason.Allowed:
+		return r.challenge(p, l, code)
+	}
+	return code, question
+}
+
+// bearer judges a bearer token. What costs nothing is checked before the signature,
+// so that a token that cannot pass anyway never makes anybody fetch keys; what
+// answers 403 comes after it, so that only a token that holds learns what it lacks.
+func (r *run) bearer(p *bundle.Plugin) (reason.Code, *Question) {
+	c := p.OIDC
+	if c.NoBearer {
+		return reason.CredentialMissing, nil
+	}
 	if code := r.token(&c.Common); code != reason.Unspecified {
 		return code, nil
 	}
@@ -49,14 +81,36 @@ func (r *run) oidc(p *bundle.Plugin) (reason.Code, *Question) {
 	if code, question := r.prove(p, &keys); code != reason.Allowed {
 		return code, question
 	}
-	for i := range c.Required {
-		if code := r.require(&c.Required[i], set.Root); code != reason.Unspecified {
-			return code, nil
-		}
-	}
-	r.try.identifier, _ = set.Subject.Text()
-	return reason.Allowed, nil
+	e := r.engine
+	e.bearer = subject{access: set.Root, token: tok.Raw}
+	return r.accept(p, &e.bearer)
 }
+
+// quiet is how many seconds the sidecar may have been silent before nobody waits
+// for it to begin a session, which is a favour.
+const quiet = 5
+
+// establish asks for a session for a bearer token that has passed, if that is wanted
+// and the caller has none (S4-09). Only a token of the Authorization header begins
+// one: what a page can put into a query, a form or a cookie must not log anybody in.
+func (r *run) establish(p *bundle.Plugin, l *bundle.Login) *Question {
+	if !l.BearerSession || r.now-r.engine.contact > quiet || r.try.asked&(1<<wire.Establish) != 0 {
+		return nil
+	}
+	known := r.try.known
+	if known == nil || r.facts.copies != 1 || bearer(r.facts.authorization) != known.token.Raw || known.established > r.now {
+		return nil
+	}
+	known.established = r.now + establishAgain
+	q := r.browserQuestion(p, wire.Establish, nil)
+	q.Trust, q.KeyID, q.Alg = p.OIDC.TrustID, known.token.KeyID, known.token.Alg
+	q.Input, q.Signature = known.token.SigningInput, known.token.Signature
+	return q
+}
+
+// establishAgain is after how many seconds a token that comes without a cookie is
+// offered another one: most clients of an API keep none.
+const establishAgain = 60
 
 // accessToken refuses tokens made for something else. The header's typ is at+jwt
 // (RFC 9068 §2.1) or says nothing; claims of the payload tell the rest.
@@ -84,23 +138,4 @@ func (r *run) trusted(c *bundle.OIDC) (*bundle.Trust, reason.Code) {
 		return nil, reason.IssuerUnavailable
 	}
 	return t, reason.Unspecified
-}
-
-// require judges one claim that has to list something.
-func (r *run) require(q *bundle.Requirement, root jsonx.Value) reason.Code {
-	v := claims.Lookup(root, q.Claim)
-	if q.Any.Met(v) {
-		return reason.Unspecified
-	}
-	var have []string
-	claims.Words(v, func(w string) bool {
-		have = append(have, w)
-		return len(have) < 64
-	})
-	what, code := strings.Join(q.Claim, ".")+" claim", reason.ClaimMissingRequired
-	if q.Scope {
-		what, code = "scopes", reason.ScopeMissing
-	}
-	r.try.note = "required " + what + " were not found [ " + strings.Join(have, ", ") + " ]"
-	return code
 }

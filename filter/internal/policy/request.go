@@ -40,6 +40,7 @@ type facts struct {
 	authorization string
 	copies        int
 	grpc          bool
+	cookie        bool // there is a Cookie header
 	spoofed       []string
 }
 
@@ -66,8 +67,11 @@ func (f *facts) read(headers abi.Pairs) bool {
 				f.copies++
 			}
 		case 'c':
-			if c.Key == "content-type" {
+			switch c.Key {
+			case "content-type":
 				f.grpc = isGRPC(c.Value)
+			case "cookie":
+				f.cookie = true
 			}
 		case 'x', 'X':
 			if c.Key == "x-request-id" {

@@ -20,6 +20,10 @@ func (r *run) denial(code reason.Code, p *bundle.Plugin) Step {
 		code = reason.Internal
 	}
 	s := Step{Kind: Deny, Reason: code, Note: r.try.note, RequestID: r.facts.id}
+	if p != nil && p.OIDC != nil && p.OIDC.Login != nil {
+		s.Plugin, s.Response = "openid-connect", r.denyBrowser(code, p.OIDC)
+		return s
+	}
 	switch {
 	case code.Ours():
 		s.Response = response(503, message(code.Text()), abi.Pair{Key: "retry-after", Value: "1"})

@@ -31,10 +31,12 @@ type Step struct {
 	RequestID string
 }
 
-// Edits are changes to the request headers, removals first.
+// Edits are changes to the request headers, removals first, and to the response
+// that is to come.
 type Edits struct {
-	Remove []string
-	Set    []abi.Pair // replaces what is there
+	Remove   []string
+	Set      []abi.Pair // replaces what is there
+	Response []abi.Pair // added to the response
 }
 
 // Response is an answer in the upstream's place.

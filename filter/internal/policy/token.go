@@ -6,6 +6,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/bundle"
 	"github.com/sallyport-auth/sallyport/internal/claims"
 	"github.com/sallyport-auth/sallyport/internal/reason"
+	"github.com/sallyport-auth/sallyport/internal/wire"
 )
 
 // attempt is what one plugin has found out about the request so far.
@@ -14,12 +15,21 @@ type attempt struct {
 	credential *bundle.Credential
 	trust      *bundle.Trust // newer than the bundle's
 	verdict    verdictOf
-	asked      uint8 // bits: kinds of question asked
+	asked      uint16 // bits: kinds of question asked
 	failed     reason.Code
 	claims     claimErrors // jwt: what the body says
 	note       string      // for the log
 	consumer   *bundle.Consumer
 	identifier string // of the credential, for X-Credential-Identifier
+
+	// openid-connect with sessions and logins.
+	subject      *subject
+	session      *session       // that the cookies open
+	closed       reason.Code    // why they do not
+	response     *wire.Response // of the sidecar, for the client
+	bare         bool           // there is only a code: the filter puts it in words
+	setCookies   []string       // for the response that is to come
+	loginAttempt int64
 }
 
 // token finds and parses the request's one token.

@@ -31,6 +31,7 @@ func (e *Engine) SetBundle(b *bundle.Bundle, etag string, now int64) error {
 		e.forget()
 	}
 	e.bundle = b
+	e.own = namesOf(b)
 	e.place.etag = etag
 	e.Contact(now)
 	return nil
@@ -50,6 +51,8 @@ func (e *Engine) Apply(c wire.Changes) {
 			e.credentials.drop(base64Mark + key)
 			e.unknown.drop(key)
 		}
+		e.dropConsumers(c.Consumers)
+		e.dropSessions(c.Revoked)
 	}
 	e.place.feed, e.place.seq = c.Feed, c.Seq
 }
@@ -59,6 +62,43 @@ func (e *Engine) Apply(c wire.Changes) {
 func (e *Engine) forget() {
 	e.credentials.clear()
 	e.unknown.clear()
+	e.consumers.clear()
+	e.sessions.clear()
+}
+
+// dropConsumers forgets what is known of the consumers with these names and ids,
+// whichever of them was asked for.
+func (e *Engine) dropConsumers(values []string) {
+	if len(values) == 0 || e.bundle == nil {
+		return
+	}
+	for _, p := range e.bundle.Plugins {
+		if p.OIDC == nil || len(p.OIDC.Identity.ConsumerClaims) == 0 {
+			continue
+		}
+		for _, v := range values {
+			e.consumers.drop(consumerKey(p.OIDC.Identity.ConsumerBy, v))
+		}
+	}
+}
+
+// dropSessions forgets the sessions that one of the keys belongs to.
+func (e *Engine) dropSessions(keys []string) {
+	if len(keys) == 0 {
+		return
+	}
+	ended := make(map[string]bool, len(keys))
+	for _, k := range keys {
+		ended[k] = true
+	}
+	for at, entry := range e.sessions.entries {
+		for _, k := range entry.value.wire.Keys {
+			if ended[k] {
+				e.sessions.drop(at)
+				break
+			}
+		}
+	}
 }
 
 // learn keeps what an answer says for later requests, unless changes that the
@@ -80,6 +120,18 @@ func (e *Engine) learn(p *bundle.Plugin, asked *Question, answer *wire.Answer, n
 	if asked.Kind == wire.Lookup && answer.Code == reason.CredentialUnknown {
 		e.unknown.put(strings.Clone(asked.Key), struct{}{}, now+unknownLifetime, len(asked.Key))
 	}
+	switch asked.Kind {
+	case wire.Consumer:
+		if answer.Code == reason.Unspecified && answer.Consumer != nil || answer.Code == reason.ConsumerMissing {
+			key, life := consumerKey(asked.By, asked.Value), int64(credentialLifetime)
+			if answer.Consumer == nil {
+				life = unknownLifetime
+			}
+			e.consumers.put(strings.Clone(key), answer.Consumer, now+life, 256+len(key))
+		}
+	case wire.Open:
+		e.learnSession(asked, answer, now)
+	}
 	if t := answer.Trust; t != nil && asked.Kind == wire.Keys && t.ID == asked.Trust && e.bundle != nil {
 		e.replaceTrust(t)
 	}
@@ -98,4 +150,20 @@ func (e *Engine) replaceTrust(t *bundle.Trust) {
 			p.OIDC.Trust = t
 		}
 	}
+}
+
+// learnSession remembers a session until the sidecar wants to be asked again. What
+// the answer sets as cookies is for those who asked, and never replayed.
+func (e *Engine) learnSession(asked *Question, answer *wire.Answer, now int64) {
+	if answer.Session == nil || answer.Code != reason.Unspecified || len(asked.Request.Cookies) == 0 {
+		return
+	}
+	kept := *answer.Session
+	kept.SetCookies = nil
+	key := string(sessionKey(nil, asked.Instance, asked.Request.Scheme, asked.Request.Cookies))
+	s := readSession(key, &kept)
+	if s == nil || kept.Until <= now {
+		return
+	}
+	e.sessions.put(fingerprint(asked.Request.Cookies[0].Value), s, min(kept.Until, now+sessionLifetime), s.size())
 }

@@ -18,6 +18,8 @@ type known struct {
 	claims claims.Set
 	proofs [maxProofs]string // hashes of trust records, versions of credentials
 	proved int               // how many there are
+	// established is until when no session is asked for in the token's name.
+	established int64
 }
 
 // knownSize is roughly what a known token takes beside its texts.
@@ -184,6 +186,17 @@ func (r *run) take(asked *Question, answer *wire.Answer) {
 		if answer.Credential != nil {
 			r.try.credential = answer.Credential
 		}
+	case wire.Consumer:
+		r.try.consumer = answer.Consumer
+	case wire.Establish:
+		r.try.setCookies = answer.SetCookies
+		return
+	case wire.Open:
+		r.takeSession(asked, answer)
+		return
+	case wire.Begin, wire.Callback, wire.Logout:
+		r.respond(answer)
+		return
 	}
 	if answer.Verdict == wire.Unjudged || r.try.known == nil {
 		return

@@ -2,14 +2,12 @@ package provider
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,27 +27,6 @@ var documentLimits = jsonx.Limits{Bytes: maxDocument, Depth: maxDepth, Nodes: ma
 
 // discoveryPath is where an issuer's metadata is (OpenID Connect Discovery §4).
 const discoveryPath = "/.well-known/openid-configuration"
-
-// NewClient returns a client for issuers: no redirects, which could lead
-// anywhere, TLS from 1.2, everything bounded in time.
-func NewClient(verify bool, timeout time.Duration) *http.Client {
-	return &http.Client{
-		Timeout: timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse
-		},
-		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: !verify}, //nolint:gosec // ssl_verify: false, warned about
-			TLSHandshakeTimeout:    timeout,
-			ResponseHeaderTimeout:  timeout,
-			MaxResponseHeaderBytes: 64 << 10,
-			MaxIdleConnsPerHost:    1,
-			IdleConnTimeout:        90 * time.Second,
-			ForceAttemptHTTP2:      true,
-		},
-	}
-}
 
 // get fetches a JSON document, checks that it is one that two readers would read
 // alike, and says how long it may be kept.
@@ -103,6 +80,10 @@ const maxQuoted = 200
 
 // sayable returns an error of the network in words that hold nothing which the
 // other side has sent: an answer that is no HTTP is quoted by net/http.
+// Sayable returns an error of the network in words that hold nothing which the other
+// side has sent.
+func Sayable(err error) error { return sayable(err) }
+
 func sayable(err error) error {
 	var outer *url.Error
 	if errors.As(err, &outer) {
@@ -131,51 +112,6 @@ func cacheLifetime(h http.Header) time.Duration {
 		}
 	}
 	return 0
-}
-
-// metadata is the part of a discovery document that matters here.
-type metadata struct{ Issuer, JWKSURI string }
-
-// discover fetches the metadata of an issuer. The issuer in it has to be the one
-// that was asked (OpenID Connect Discovery §4.3), up to a trailing slash, or one
-// that the configuration allows by name.
-func discover(ctx context.Context, client *http.Client, issuer string, allowed []string) (metadata, error) {
-	body, _, err := get(ctx, client, strings.TrimSuffix(issuer, "/")+discoveryPath)
-	if err != nil {
-		return metadata{}, err
-	}
-	m, ok := readMetadata(string(body))
-	if !ok {
-		return metadata{}, errors.New("the discovery document does not have the right types")
-	}
-	if strings.TrimSuffix(m.Issuer, "/") != strings.TrimSuffix(issuer, "/") && !slices.Contains(allowed, m.Issuer) {
-		return metadata{}, fmt.Errorf("the discovery document is of issuer %.*q: add it to issuers_allowed if that is right", maxQuoted, m.Issuer)
-	}
-	switch {
-	case m.JWKSURI == "":
-		return metadata{}, errors.New("the discovery document has no jwks_uri")
-	case strings.HasPrefix(issuer, "https://") && !strings.HasPrefix(m.JWKSURI, "https://"):
-		return metadata{}, errors.New("the discovery document has a jwks_uri that is not https")
-	case !strings.HasPrefix(m.JWKSURI, "https://") && !strings.HasPrefix(m.JWKSURI, "http://"):
-		return metadata{}, errors.New("the discovery document has a jwks_uri that is no URL")
-	}
-	return m, nil
-}
-
-// readMetadata reads the members that matter, by exactly their names.
-func readMetadata(body string) (m metadata, ok bool) {
-	doc, err := jsonx.Parse(body, documentLimits)
-	if err != nil {
-		return metadata{}, false
-	}
-	ok = doc.Root().Kind() == jsonx.Object
-	for name, dst := range map[string]*string{"issuer": &m.Issuer, "jwks_uri": &m.JWKSURI} {
-		v := doc.Root().Get(name)
-		text, isText := v.Text()
-		ok = ok && (isText || !v.Exists())
-		*dst = text
-	}
-	return m, ok
 }
 
 // fetchKeys fetches a key set.

@@ -56,6 +56,8 @@ type Set struct {
 	Keys    []keys.Key
 	Fetched time.Time
 	Hash    string
+	// Metadata is what the issuer says of itself; of a JWKSURI there is none.
+	Metadata Metadata
 	// Err is why there are no keys.
 	Err error
 }
@@ -142,6 +144,9 @@ func (p *Provider) Tried() <-chan struct{} { return p.tried }
 
 // Config returns what the provider was made with.
 func (p *Provider) Config() Config { return p.config }
+
+// Client returns the HTTP client that the issuer is asked with.
+func (p *Provider) Client() *http.Client { return p.client }
 
 // Asked returns how often the issuer was asked for keys.
 func (p *Provider) Asked() int64 {
@@ -297,9 +302,10 @@ func (p *Provider) refresh(ctx context.Context) {
 // fetch asks for discovery, where there is any, and for the keys.
 func (p *Provider) fetch(ctx context.Context) (*Set, time.Duration, error) {
 	uri, issuers := p.config.JWKSURI, []string(nil)
+	var m Metadata
 	if uri == "" {
-		m, err := discover(ctx, p.client, p.config.Issuer, p.config.Allowed)
-		if err != nil {
+		var err error
+		if m, err = discover(ctx, p.client, p.config.Issuer, p.config.Allowed); err != nil {
 			return nil, 0, err
 		}
 		uri, issuers = m.JWKSURI, []string{m.Issuer}
@@ -308,7 +314,7 @@ func (p *Provider) fetch(ctx context.Context) (*Set, time.Duration, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	set := &Set{Issuers: issuers, Keys: list}
+	set := &Set{Issuers: issuers, Keys: list, Metadata: m}
 	set.Hash = set.hash()
 	return set, life, nil
 }

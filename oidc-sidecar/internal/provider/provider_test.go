@@ -32,7 +32,7 @@ func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
 
 func newProvider(t testing.TB, c Config, now func() time.Time) *Provider {
 	t.Helper()
-	client := NewClient(c.Verify, c.Timeout)
+	client := NewClient(c)
 	t.Cleanup(client.CloseIdleConnections)
 	return New(c, client, slog.New(slog.DiscardHandler), now, func() {})
 }
@@ -323,7 +323,7 @@ func TestRunKeepsTheKeysCurrent(t *testing.T) {
 	s.Misbehave(idp.Error500)
 	var log bytes.Buffer
 	c := newClock()
-	client := NewClient(true, time.Second)
+	client := NewClient(Config{Issuer: "https://127.0.0.1", Verify: true, Timeout: time.Second})
 	defer client.CloseIdleConnections()
 	changed := make(chan struct{}, 16)
 	p := New(Config{Issuer: s.Issuer(), Timeout: time.Second}, client, slog.New(slog.NewTextHandler(&log, nil)), c.now, func() { changed <- struct{}{} })

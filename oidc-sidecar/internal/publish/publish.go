@@ -19,6 +19,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/bundle"
 	"github.com/sallyport-auth/sallyport/internal/wire"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/login"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/snapshot"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/state"
@@ -110,7 +111,7 @@ func (p *Publisher) Use(s *snapshot.Snapshot) error {
 	old, kept := p.current, p.kept
 	p.current, p.kept = s, old
 	p.runProviders()
-	if err := p.publish(s.Changed(old)); err != nil {
+	if err := p.publish(s.Changed(old), s.ChangedConsumers(old)); err != nil {
 		p.current, p.kept = old, kept
 		p.runProviders()
 		return err
@@ -159,14 +160,14 @@ func (p *Publisher) keysChanged(trust string) {
 	if p.current == nil {
 		return
 	}
-	if err := p.publish(p.current.Using(trust)); err != nil {
+	if err := p.publish(p.current.Using(trust), nil); err != nil {
 		p.logger.Error("an issuer's new keys cannot be published", "error", err)
 	}
 }
 
-// publish makes the bundle anew and enters the changed credentials into the
-// feed; mu is held.
-func (p *Publisher) publish(changed []string) error {
+// publish makes the bundle anew and enters the changed credentials and consumers
+// into the feed; mu is held.
+func (p *Publisher) publish(changed, changedConsumers []string) error {
 	b := p.current.Bundle(p.kept, func(id string) *bundle.Trust { return p.providers[id].Current().Trust(id) })
 	g, err := p.state.Generation(b.Encode())
 	if err != nil {
@@ -182,7 +183,11 @@ func (p *Publisher) publish(changed []string) error {
 	p.offer = Offer{Body: body, ETag: etag, Generation: g.Number}
 	p.generation[g.Number] = p.current.Instances()
 	delete(p.generation, g.Number-maxGenerations)
-	p.feed.add(changed, moved)
+	p.feed.add(credentials, changed)
+	p.feed.add(consumers, changedConsumers)
+	if moved && len(changed)+len(changedConsumers) == 0 {
+		p.feed.move()
+	}
 	return nil
 }
 
@@ -250,8 +255,47 @@ func (p *Publisher) Changes(feed string, since uint64, etag string) (c wire.Chan
 	if feed == c.Feed && since == c.Seq && etag == c.Bundle {
 		return c, false
 	}
-	c.Credentials, c.Reset = p.feed.since(feed, since)
+	p.feed.since(feed, since, &c)
 	return c, true
+}
+
+// Revoked tells the filters that sessions have ended, by their keys.
+func (p *Publisher) Revoked(keys []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.feed.add(revoked, keys)
+}
+
+// Login returns an instance with sessions by the id of its plugin, nil for none. One
+// that is of the file before is known as long as its routes are.
+func (p *Publisher) Login(id string) *login.Instance {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, s := range []*snapshot.Snapshot{p.current, p.kept} {
+		if s == nil {
+			continue
+		}
+		if in := s.Logins[id]; in != nil {
+			return in
+		}
+	}
+	return nil
+}
+
+// LoginByPath returns an instance with sessions by the name that paths for identity
+// providers have, nil for none.
+func (p *Publisher) LoginByPath(public string) *login.Instance {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.current == nil {
+		return nil
+	}
+	for _, in := range p.current.Logins {
+		if in.Public == public {
+			return in
+		}
+	}
+	return nil
 }
 
 // Issuers returns the providers that run, for health and metrics.

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/bundle"
 	"github.com/sallyport-auth/sallyport/internal/declarative"
 	"github.com/sallyport-auth/sallyport/internal/redact"
+	"github.com/sallyport-auth/sallyport/internal/wire"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/snapshot"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/state"
@@ -37,7 +38,7 @@ func start(t testing.TB, path string) *bench {
 		t.Fatal(err)
 	}
 	p := New(dir, slog.New(slog.DiscardHandler), time.Now, func(c provider.Config) *http.Client {
-		return provider.NewClient(c.Verify, c.Timeout)
+		return provider.NewClient(c)
 	})
 	b := &bench{p, t, dir}
 	t.Cleanup(b.stop)
@@ -55,7 +56,7 @@ func (b *bench) compile(file string) *snapshot.Snapshot {
 	if f == nil {
 		b.t.Fatal(problems)
 	}
-	return snapshot.Compile(f, func(parts ...string) string { return b.dir.Derive("v", parts...) })
+	return snapshot.Compile(f, snapshot.Secrets{MAC: func(parts ...string) string { return b.dir.Derive("v", parts...) }, Session: redact.New("a session secret")})
 }
 
 func (b *bench) use(file string) Offer {
@@ -266,34 +267,44 @@ func TestTheFeedIsBounded(t *testing.T) {
 		return list
 	}
 	start := f.seq
-	f.add(keys(maxAnswered), true)
-	if got, reset := f.since(f.id, start); reset || len(got) != maxAnswered {
-		t.Errorf("%d changes, reset %v", len(got), reset)
+	since := func(id string, seq uint64) (int, bool) {
+		c := wire.Changes{}
+		f.since(id, seq, &c)
+		return len(c.Credentials) + len(c.Consumers) + len(c.Revoked), c.Reset
 	}
-	f.add(keys(1), true)
-	if got, reset := f.since(f.id, start); !reset || got != nil {
-		t.Errorf("%d changes, reset %v: want a reset beyond %d", len(got), reset, maxAnswered)
+	f.add(credentials, keys(maxAnswered))
+	if got, reset := since(f.id, start); reset || got != maxAnswered {
+		t.Errorf("%d changes, reset %v", got, reset)
 	}
-	if got, reset := f.since(f.id, start+1); reset || len(got) != maxAnswered {
-		t.Errorf("%d changes, reset %v", len(got), reset)
+	f.add(revoked, keys(1))
+	if got, reset := since(f.id, start); !reset || got != 0 {
+		t.Errorf("%d changes, reset %v: want a reset beyond %d", got, reset, maxAnswered)
 	}
-	f.add(keys(maxChanges), true)
+	if got, reset := since(f.id, start+1); reset || got != maxAnswered {
+		t.Errorf("%d changes, reset %v", got, reset)
+	}
+	f.add(consumers, keys(maxChanges))
 	if len(f.entries) != maxChanges {
 		t.Errorf("%d entries are kept, want %d", len(f.entries), maxChanges)
 	}
-	if _, reset := f.since(f.id, start+maxAnswered); !reset {
+	if _, reset := since(f.id, start+maxAnswered); !reset {
 		t.Error("forgotten changes are passed over")
 	}
-	if got, reset := f.since(f.id, f.seq-1); reset || len(got) != 1 {
+	if got, reset := since(f.id, f.seq-1); reset || got != 1 {
 		t.Errorf("%v, reset %v", got, reset)
 	}
 	// The exact edge of what is kept: the entry after dropped is the first one.
 	small := feed{id: "x", seq: f.dropped, dropped: f.dropped}
-	small.add([]string{"a"}, true)
-	if got, reset := small.since("x", f.dropped); reset || len(got) != 1 {
+	small.add(credentials, []string{"a"})
+	since = func(id string, seq uint64) (int, bool) {
+		c := wire.Changes{}
+		small.since(id, seq, &c)
+		return len(c.Credentials), c.Reset
+	}
+	if got, reset := since("x", f.dropped); reset || got != 1 {
 		t.Errorf("%v, reset %v", got, reset)
 	}
-	if _, reset := small.since("x", f.dropped-1); !reset {
+	if _, reset := since("x", f.dropped-1); !reset {
 		t.Error("a change before the first kept one is passed over")
 	}
 }

@@ -32,8 +32,10 @@ func (s *Server) answer(ctx context.Context, q *wire.Question) wire.Answer {
 		a = s.verify(q, inst)
 	case wire.Keys:
 		a = s.keys(ctx, q, inst)
+	case wire.Consumer:
+		a = s.consumer(q, inst)
 	default:
-		a.Code = reason.SidecarRefused
+		a = s.browser(ctx, q, inst)
 	}
 	a.Feed, a.Seq = place.Feed, place.Seq
 	return a

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math/big"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -323,7 +324,7 @@ func FuzzAsk(f *testing.F) {
 		}
 		if readable {
 			again, ok := wire.DecodeQuestion(string(q.Encode()))
-			if !ok || again != q {
+			if !ok || !reflect.DeepEqual(again, q) {
 				t.Fatalf("%+v is read again as %+v", q, again)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/internal/wire"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/login"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/publish"
 )
 
@@ -21,6 +22,7 @@ const maxAsking = 512
 // Server is an http.Handler for filters.
 type Server struct {
 	publisher *publish.Publisher
+	logins    *login.Service
 	slots     chan struct{}
 	mux       *http.ServeMux
 	asked     *prometheus.CounterVec
@@ -28,9 +30,10 @@ type Server struct {
 }
 
 // New returns a server and enters its metrics into registry.
-func New(publisher *publish.Publisher, registry prometheus.Registerer) *Server {
+func New(publisher *publish.Publisher, logins *login.Service, registry prometheus.Registerer) *Server {
 	s := &Server{
 		publisher: publisher,
+		logins:    logins,
 		slots:     make(chan struct{}, maxAsking),
 		mux:       http.NewServeMux(),
 		asked: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -95,7 +98,7 @@ func (s *Server) changes(w http.ResponseWriter, r *http.Request) {
 	}
 	body := changes.Encode()
 	if len(body) > wire.MaxChanges {
-		changes.Credentials, changes.Reset = nil, true
+		changes.Credentials, changes.Consumers, changes.Revoked, changes.Reset = nil, nil, nil, true
 		body = changes.Encode()
 	}
 	write(w, body)

@@ -19,8 +19,10 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/internal/redact"
 	"github.com/sallyport-auth/sallyport/internal/wire"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/login"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/publish"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/revoke"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/snapshot"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/state"
 	"github.com/sallyport-auth/sallyport/testenv/tokens"
@@ -43,10 +45,15 @@ func start(t testing.TB) *bench {
 	}
 	b := &bench{t: t, dir: dir, registry: prometheus.NewRegistry()}
 	b.publisher = publish.New(dir, slog.New(slog.DiscardHandler), time.Now, func(c provider.Config) *http.Client {
-		return provider.NewClient(c.Verify, c.Timeout)
+		return provider.NewClient(c)
 	})
-	b.Server = New(b.publisher, b.registry)
-	t.Cleanup(func() { b.publisher.Close(); _ = dir.Close() })
+	revoked, err := revoke.Open(dir.Path(), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logins := login.New(revoked, nil, slog.New(slog.DiscardHandler), time.Now, b.publisher.Revoked)
+	b.Server = New(b.publisher, logins, b.registry)
+	t.Cleanup(func() { b.publisher.Close(); _ = revoked.Close(); _ = dir.Close() })
 	return b
 }
 
@@ -56,7 +63,7 @@ func (b *bench) use(file string) {
 	if f == nil {
 		b.t.Fatal(problems)
 	}
-	if err := b.publisher.Use(snapshot.Compile(f, func(parts ...string) string { return b.dir.Derive("v", parts...) })); err != nil {
+	if err := b.publisher.Use(snapshot.Compile(f, snapshot.Secrets{MAC: func(parts ...string) string { return b.dir.Derive("v", parts...) }, Session: redact.New("a session secret")})); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -113,7 +120,7 @@ func TestRequestsThatAreNoneOfTheContract(t *testing.T) {
 	}{
 		{name: "a question", method: "POST", target: wire.PathAsk, body: question, status: 200},
 		{name: "unknown members are stepped over", method: "POST", target: wire.PathAsk, body: more(`"later":{"x":1}`), status: 200},
-		{name: "unknown members that are deep", method: "POST", target: wire.PathAsk, body: more(`"later":{"x":{"y":1}}`), status: 200, code: "sidecar_refused"},
+		{name: "unknown members that are deep", method: "POST", target: wire.PathAsk, body: more(`"later":{"x":{"y":{"z":{"a":1}}}}`), status: 200, code: "sidecar_refused"},
 		{name: "no version", method: "POST", target: wire.PathAsk, body: question, lines: []string{wire.VersionHeader + ": "}, status: 400, code: "-"},
 		{name: "another version", method: "POST", target: wire.PathAsk, body: question, lines: []string{wire.VersionHeader + ": 2"}, status: 400, code: "-"},
 		{name: "a version that begins like ours", method: "GET", target: wire.PathBundle, lines: []string{wire.VersionHeader + ": 1.1"}, status: 400, code: "-"},

@@ -44,7 +44,7 @@ func (s *Snapshot) credential(d *declarative.JWTSecret) {
 	for _, k := range c.keys {
 		fmt.Fprintf(&material, "%q %v %x\n", k.ID, k.Alg, k.SPKI())
 	}
-	c.version = s.mac(d.ID, d.Key, d.Secret, d.Algorithm.String(), material.String(), c.Trust,
+	c.version = s.secret.MAC(d.ID, d.Key, d.Secret, d.Algorithm.String(), material.String(), c.Trust,
 		fmt.Sprintf("%q %q %v %v", d.Issuers, d.Audiences, d.Leeway, d.Algorithms),
 		fmt.Sprintf("%q %q %q", d.Consumer.ID, d.Consumer.Username, d.Consumer.CustomID))
 	s.credentials[d.Key] = c

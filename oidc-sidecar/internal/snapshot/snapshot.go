@@ -12,6 +12,8 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/bundle"
 	"github.com/sallyport-auth/sallyport/internal/claims"
 	"github.com/sallyport-auth/sallyport/internal/declarative"
+	"github.com/sallyport-auth/sallyport/internal/redact"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/login"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 )
 
@@ -23,19 +25,30 @@ type Snapshot struct {
 	plugins     []*bundle.Plugin
 	instances   map[string]*bundle.Plugin
 	credentials map[string]*Credential
-	mac         func(parts ...string) string
+	// Logins are the instances with sessions, by plugin id.
+	Logins map[string]*login.Instance
+	secret Secrets
 }
 
-// Compile compiles a file. mac is a keyed hash of the installation: versions of
-// credentials travel to the filters and must not tell anything about a secret.
-func Compile(f *declarative.File, mac func(parts ...string) string) *Snapshot {
+// Secrets are what the installation knows beside the file.
+type Secrets struct {
+	// MAC is a keyed hash: versions of credentials travel to the filters and must not
+	// tell anything about a secret.
+	MAC func(parts ...string) string
+	// Session is what cookies are sealed with where the file has no session_secret.
+	Session redact.Secret
+}
+
+// Compile compiles a file.
+func Compile(f *declarative.File, secret Secrets) *Snapshot {
 	s := &Snapshot{
 		File:        f,
 		Providers:   map[string]provider.Config{},
 		routes:      map[string]*bundle.Route{},
 		instances:   map[string]*bundle.Plugin{},
 		credentials: map[string]*Credential{},
-		mac:         mac,
+		Logins:      map[string]*login.Instance{},
+		secret:      secret,
 	}
 	compiled := map[*declarative.Plugin]*bundle.Plugin{}
 	for _, r := range f.Routes {
@@ -45,12 +58,19 @@ func Compile(f *declarative.File, mac func(parts ...string) string) *Snapshot {
 				compiled[p] = s.plugin(p)
 			}
 			route.Chain = append(route.Chain, compiled[p])
+			if in := s.Logins[compiled[p].ID]; in != nil {
+				in.Hosts[route.Name] = r.Hosts
+			}
 		}
 		s.routes[route.Name] = route
 		if !r.Takes(false) {
 			name := r.HTTPSName()
 			s.routes[name] = &bundle.Route{Name: name, RequireHTTPS: r.HTTPSRedirectStatus}
 		}
+	}
+	if len(s.Logins) > 0 {
+		name := f.ReservedName()
+		s.routes[name] = &bundle.Route{Name: name}
 	}
 	for _, c := range f.JWTSecrets {
 		s.credential(c)
@@ -67,13 +87,20 @@ func (s *Snapshot) plugin(p *declarative.Plugin) *bundle.Plugin {
 	case p.OIDC != nil:
 		out.OIDC = s.compileOIDC(p.OIDC)
 	}
-	sum := sha256.Sum256((&bundle.Bundle{Plugins: []*bundle.Plugin{out}}).Encode())
+	content := string((&bundle.Bundle{Plugins: []*bundle.Plugin{out}}).Encode())
+	if p.OIDC != nil && p.OIDC.Login != nil {
+		content += s.loginDigest(p.OIDC)
+	}
+	sum := sha256.Sum256([]byte(content))
 	out.ID = p.Name + "-" + hex.EncodeToString(sum[:8])
 	if same := s.instances[out.ID]; same != nil {
 		return same
 	}
 	s.instances[out.ID] = out
 	s.plugins = append(s.plugins, out)
+	if p.OIDC != nil && p.OIDC.Login != nil {
+		s.login(p, out)
+	}
 	return out
 }
 
@@ -119,7 +146,10 @@ func (s *Snapshot) compileOIDC(c *declarative.OIDCConfig) *bundle.OIDC {
 			Issuers:        c.IssuersAllowed,
 			Algorithms:     c.Algorithms,
 		},
-		TrustID: trust,
+		TrustID:  trust,
+		NoBearer: !c.Bearer,
+		Login:    compileLogin(c.Login),
+		Identity: compileIdentity(&c.Identity),
 	}
 	for _, r := range c.Required {
 		out.Required = append(out.Required, bundle.Requirement{

@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/declarative"
 	"github.com/sallyport-auth/sallyport/internal/jose"
 	"github.com/sallyport-auth/sallyport/internal/keys"
+	"github.com/sallyport-auth/sallyport/internal/redact"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 	"github.com/sallyport-auth/sallyport/testenv/tokens"
 )
@@ -35,7 +36,7 @@ func compile(t testing.TB, file string) *Snapshot {
 	if f == nil {
 		t.Fatal(problems)
 	}
-	return Compile(f, mac)
+	return Compile(f, Secrets{MAC: mac, Session: redact.New("a session secret")})
 }
 
 // noKeys stands for issuers that have not answered yet.
@@ -306,7 +307,7 @@ func TestGeneratedCredentials(t *testing.T) {
 	}
 	// Without an installation nothing is generated, and nothing can be asked for.
 	f, _ := declarative.Parse("kong.yml", []byte("_format_version: \"3.0\"\nconsumers: [{username: a, jwt_secrets: [{}]}]"), declarative.Options{})
-	if n := len(Compile(f, mac).credentials); n != 0 {
+	if n := len(Compile(f, Secrets{MAC: mac, Session: redact.New("a session secret")}).credentials); n != 0 {
 		t.Errorf("%d credentials without an installation", n)
 	}
 }

@@ -1,0 +1,37 @@
+package declarative
+
+// oidcRefused are the fields of Kong's schema (3.15) that are not read. They are
+// refused by name unless they are null.
+var oidcRefused = set(
+	"auth_methods", "authenticated_groups_claim", "bearer_token_header_name", "cache_introspection",
+	"cache_token_exchange", "cache_tokens", "cache_tokens_salt", "cache_ttl", "cache_ttl_max", "cache_ttl_min",
+	"cache_ttl_neg", "cache_ttl_resurrect", "cache_user_info", "claims_forbidden", "client_arg",
+	"client_credentials_param_type", "client_jwk", "cluster_cache_items", "cluster_cache_redis",
+	"cluster_cache_strategy", "consumer_groups_claim", "consumer_groups_optional", "discovery_headers_names",
+	"discovery_headers_values", "downstream_access_token_jwk_header", "downstream_id_token_jwk_header",
+	"downstream_introspection_header", "downstream_introspection_jwt_header", "downstream_refresh_token_header",
+	"downstream_user_info_jwt_header", "dpop_proof_lifetime", "dpop_use_nonce", "extra_jwks_uris",
+	"hide_credentials", "http_proxy", "http_proxy_authorization", "http_version", "https_proxy",
+	"https_proxy_authorization", "id_token_param_name", "id_token_param_type", "ignore_signature",
+	"introspect_jwt_tokens", "introspection_accept", "introspection_check_active", "introspection_endpoint",
+	"introspection_endpoint_auth_method", "introspection_headers_client", "introspection_headers_names",
+	"introspection_headers_values", "introspection_hint", "introspection_post_args_client",
+	"introspection_post_args_client_headers", "introspection_post_args_names", "introspection_post_args_values",
+	"introspection_token_param_name", "jwks_endpoint", "jwt_session_claim", "jwt_session_cookie", "keepalive",
+	"logout_post_arg", "mtls_introspection_endpoint", "mtls_revocation_endpoint", "mtls_token_endpoint",
+	"no_proxy", "password_param_type", "principals", "proof_of_possession_auth_methods_validation",
+	"proof_of_possession_dpop", "proof_of_possession_mtls", "proof_of_possession_mtls_from_header",
+	"protected_resource_metadata", "pushed_authorization_request_endpoint",
+	"pushed_authorization_request_endpoint_auth_method", "rediscovery_lifetime", "redis",
+	"refresh_token_param_name", "refresh_token_param_type", "session_bind", "session_enforce_same_subject",
+	"session_memcached_host", "session_memcached_port", "session_memcached_prefix", "session_memcached_socket",
+	"session_memcached_ssl", "session_memcached_ssl_verify", "session_remember_absolute_timeout",
+	"session_remember_cookie_name", "session_remember_rolling_timeout", "session_request_headers",
+	"session_response_headers", "tls_client_auth_cert_id", "tls_client_auth_ssl_verify",
+	"token_cache_key_include_scope", "token_exchange", "token_exchange_endpoint", "token_headers_client",
+	"token_headers_grants", "token_headers_names", "token_headers_prefix", "token_headers_replay",
+	"token_headers_values", "token_post_args_client", "token_post_args_names", "token_post_args_values",
+	"upstream_access_token_jwk_header", "upstream_id_token_jwk_header", "upstream_introspection_header",
+	"upstream_introspection_jwt_header", "upstream_refresh_token_header", "upstream_user_info_jwt_header",
+	"userinfo_accept", "userinfo_headers_client", "userinfo_headers_names", "userinfo_headers_values",
+	"userinfo_query_args_client", "userinfo_query_args_names", "userinfo_query_args_values")

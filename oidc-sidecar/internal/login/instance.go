@@ -1,0 +1,81 @@
+package login
+
+import (
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/declarative"
+	"github.com/sallyport-auth/sallyport/internal/redact"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/revoke"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/seal"
+)
+
+// Instance is an openid-connect plugin with sessions, as far as they are concerned.
+type Instance struct {
+	ID     string // of the plugin instance, as filters name it
+	Public string // as paths for identity providers name it; it outlives changes of the configuration
+	Trust  string // id of the issuer's trust record
+	Config *declarative.OIDCConfig
+	Ring   *seal.Ring
+	// Hosts are those of the routes, by the name that proxies report; a route
+	// without any takes every host.
+	Hosts map[string][]string
+	// TrustedIPs are the proxies whose forwarded headers are believed (D16).
+	TrustedIPs []netip.Prefix
+	// Tokens says which tokens become headers.
+	IDTokenHeader, UserInfo bool
+}
+
+// Login returns the plugin's settings of logins and sessions.
+func (in *Instance) Login() *declarative.Login { return in.Config.Login }
+
+// realm is what a session is bound to beside the purpose and the cookie's name (D8):
+// a cookie of one issuer, client or audience opens nothing of another. Two plugins
+// that agree in all of it share their sessions, as they do in Kong; session_audience
+// and instance_name keep them apart.
+func (in *Instance) realm(cookie string) []string {
+	l := in.Login()
+	return []string{in.Config.IssuerURL, strings.Join(l.ClientIDs, " "), strings.Join(sorted(l.Scopes), " "),
+		strings.Join(sorted(in.Config.Audience), " "), l.SessionAudience, l.InstanceName, cookie}
+}
+
+func sorted(list []string) []string { return slices.Sorted(slices.Values(list)) }
+
+// client returns id and secret of the i-th client, the first for one that is gone.
+func (in *Instance) client(i int) (id string, secret redact.Secret) {
+	l := in.Login()
+	if i < 0 || i >= len(l.ClientIDs) {
+		i = 0
+	}
+	if len(l.ClientIDs) > 0 {
+		id = l.ClientIDs[i]
+	}
+	if i < len(l.ClientSecrets) {
+		secret = l.ClientSecrets[i]
+	}
+	return id, secret
+}
+
+// Service does what browsers ask for. It is safe for concurrent use.
+type Service struct {
+	revoked *revoke.List
+	keys    *ClientKeys
+	logger  *slog.Logger
+	now     func() time.Time
+	ended   func(keys []string) // tells the filters which sessions have ended
+	live    *live
+	fault   func(point string) // for tests: what is at the point of being done
+}
+
+// New returns a service. ended is called with keys of sessions that have ended.
+func New(revoked *revoke.List, keys *ClientKeys, logger *slog.Logger, now func() time.Time, ended func(keys []string)) *Service {
+	return &Service{revoked: revoked, keys: keys, logger: logger, now: now, ended: ended,
+		live: newLive(maxLiveBytes), fault: func(string) {}}
+}
+
+// Fault makes f be called at named points, for tests that end the process there:
+// refresh-before-send, refresh-after-send.
+func (s *Service) Fault(f func(point string)) { s.fault = f }

@@ -1,0 +1,148 @@
+package login
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/reason"
+	"github.com/sallyport-auth/sallyport/internal/wire"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/seal"
+)
+
+// record is a session, as its cookies hold it.
+type record struct {
+	ID         string `json:"i"` // random; whoever knows it knows nothing
+	Generation int64  `json:"g,omitempty"`
+	Begun      int64  `json:"b"` // Unix milliseconds
+	Touched    int64  `json:"t"` // Unix seconds, when its cookies were last written
+	Source     string `json:"o"` // authorization_code or bearer
+
+	Issuer   string `json:"iss"`
+	Subject  string `json:"sub"`
+	SID      string `json:"sid,omitempty"` // the identity provider's
+	Client   int    `json:"c,omitempty"`
+	ClientID string `json:"cid,omitempty"`
+
+	Access   string `json:"at"`
+	Opaque   bool   `json:"op,omitempty"` // the access token's claims are not ours to read
+	IDToken  string `json:"it,omitempty"`
+	Refresh  string `json:"rt,omitempty"`
+	Scope    string `json:"sc,omitempty"`
+	Expires  int64  `json:"e,omitempty"` // of the access token, Unix seconds; 0: unknown
+	Life     int64  `json:"l,omitempty"` // how long it was good for when it came
+	UserInfo string `json:"u,omitempty"`
+}
+
+// maxRecord bounds a record, unpacked.
+const maxRecord = 256 << 10
+
+// seal writes a record as cookies for a request.
+func (in *Instance) seal(rec *record, r *wire.Request, now time.Time) ([]string, reason.Code) {
+	l := in.Login()
+	rec.Touched = now.Unix()
+	plain, err := json.Marshal(rec)
+	if err != nil || len(plain) > maxRecord {
+		return nil, reason.SessionTooLarge
+	}
+	text := in.Ring.Seal(sealSession, in.realm(l.SessionCookie.Name), seal.Pack(plain))
+	cookies, ok := setCookies(&l.SessionCookie, r, text, in.cookieLife(rec, now))
+	if !ok {
+		return nil, reason.SessionTooLarge
+	}
+	return cookies, reason.Unspecified
+}
+
+// cookieLife is -1: cookies end with the browser's session, as Kong's do. What ends
+// a session is inside.
+func (in *Instance) cookieLife(*record, time.Time) int64 { return -1 }
+
+// unseal opens the session of a request's cookies.
+func (in *Instance) unseal(r *wire.Request) (*record, reason.Code) {
+	l := in.Login()
+	name := cookieName(&l.SessionCookie, r.Scheme)
+	list := make([]seal.Cookie, len(r.Cookies))
+	for i, c := range r.Cookies {
+		list[i] = seal.Cookie(c)
+	}
+	text, err := seal.Join(name, list)
+	if err != nil {
+		return nil, reason.SessionInvalid
+	}
+	packed, err := in.Ring.Open(sealSession, in.realm(l.SessionCookie.Name), text)
+	if err != nil {
+		return nil, reason.SessionInvalid
+	}
+	plain, err := seal.Unpack(packed, maxRecord)
+	if err != nil {
+		return nil, reason.SessionInvalid
+	}
+	rec := &record{}
+	if err := json.Unmarshal(plain, rec); err != nil || rec.ID == "" || rec.Begun == 0 {
+		return nil, reason.SessionInvalid
+	}
+	return rec, reason.Unspecified
+}
+
+// newRecord begins a session. Its id is new: what the browser had before opens
+// nothing of it.
+func newRecord(source string, now time.Time) *record {
+	return &record{ID: rand.Text(), Begun: now.UnixMilli(), Source: source}
+}
+
+func (rec *record) begun() time.Time { return time.UnixMilli(rec.Begun) }
+
+// keys are the names by which a session can be ended: its own, its subject's at the
+// issuer, the identity provider's session.
+func (rec *record) keys() []string {
+	list := []string{sessionKey(rec.ID), subjectKey(rec.Issuer, rec.Subject)}
+	if rec.SID != "" {
+		list = append(list, providerKey(rec.Issuer, rec.ClientID, rec.SID))
+	}
+	return list
+}
+
+// The keys travel to filters and into the journal, so they are hashes.
+func sessionKey(id string) string                { return keyOf("s", id) }
+func subjectKey(issuer, sub string) string       { return keyOf("u", issuer, sub) }
+func providerKey(iss, client, sid string) string { return keyOf("p", iss, client, sid) }
+
+func keyOf(kind string, parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		var n [8]byte
+		for i := range n {
+			n[i] = byte(len(p) >> (8 * i))
+		}
+		h.Write(n[:])
+		h.Write([]byte(p))
+	}
+	return kind + base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:15])
+}
+
+// end is when a session is over whatever happens, for the journal of what is revoked.
+func (in *Instance) end(rec *record) time.Time {
+	if a := in.Login().Absolute; a > 0 {
+		return rec.begun().Add(time.Duration(a) * time.Second)
+	}
+	return rec.begun().Add(10 * 365 * 24 * time.Hour)
+}
+
+// over says whether a session has ended by its times or by being revoked.
+func (s *Service) over(in *Instance, rec *record, touched int64) reason.Code {
+	l, now := in.Login(), s.now()
+	for _, k := range rec.keys() {
+		if s.revoked.Revoked(k, rec.begun()) {
+			return reason.SessionRevoked
+		}
+	}
+	switch {
+	case !now.Before(in.end(rec)),
+		l.Idling > 0 && now.Unix() >= touched+l.Idling,
+		l.Rolling > 0 && now.Unix() >= touched+l.Rolling:
+		return reason.SessionExpired
+	}
+	return reason.Unspecified
+}
