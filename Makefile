@@ -14,6 +14,9 @@ FUZZTIME  ?= 3s
 # What is tested by mutation: the packages that decide.
 MUTANTS   := filter/internal/policy internal/jose internal/claims
 
+# Tests of servers and programs of others, which carry the tag real.
+REAL := ./testenv/real/... ./testenv/browser/... ./testenv/oidcprovider/...
+
 # tests NAME,ARGUMENTS: runs go test and leaves its events in build/test-NAME.json.
 tests = @mkdir -p build && rm -f build/test-$(1).json && \
 	$(GO) run $(GOTESTSUM) --format pkgname --hide-summary=skipped --jsonfile build/test-$(1).json -- $(2)
@@ -40,14 +43,16 @@ test: tools test-build fuzz ## Go tests, the module in the host and in a real En
 test-build:
 	@$(MAKE) --no-print-directory -s build BIN=build/test
 
-test-real: tools test-build ## the tests that need Keycloak; installs Java as a Debian package when root
+test-real: tools test-build ## the tests that need Keycloak, oidc-provider, Chromium; installs Debian packages when root
 	testenv/keycloak/install.sh $(TOOLS)
-	$(call tests,real,-count=1 -tags real -timeout 20m ./testenv/real/...)
+	testenv/oidcprovider/install.sh $(TOOLS)
+	testenv/browser/install.sh
+	$(call tests,real,-count=1 -tags real -timeout 20m $(REAL))
 
 check: ## formatting, vet, staticcheck, a tidy go.mod
 	@test -z "$$(git ls-files '*.go' | xargs gofmt -l)" || { echo "not gofmt-ed:"; git ls-files '*.go' | xargs gofmt -l; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags real ./testenv/real/...
+	$(GO) vet -tags real $(REAL)
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) mod tidy -diff
 

@@ -8,6 +8,8 @@
 //	tokens       keys and JWTs, right ones and wrong ones
 //	envoy        a real Envoy
 //	keycloak     a real Keycloak
+//	oidcprovider a real oidc-provider, of Node.js
+//	browser      a real Chromium
 //	stack        a declarative file at work in one of the two hosts
 //	vectors      cases as data: requests and what has to come of them
 //	conformance  runs what every host has to do against a stack
