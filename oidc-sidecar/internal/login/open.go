@@ -52,8 +52,10 @@ func (s *Service) Open(ctx context.Context, in *Instance, p *provider.Provider, 
 		s.refreshInBackground(in, p, rec)
 		until = now.Unix() + 1
 	}
-	if l.Idling > 0 {
-		until = min(until, now.Unix()+max(l.Idling/10, 1))
+	for _, t := range []int64{l.Idling, l.Rolling} {
+		if t > 0 { // else it would outlive the bound in the filters' memory
+			until = min(until, now.Unix()+max(t/10, 1))
+		}
 	}
 	if rec.Refresh != "" && l.Refresh {
 		if at := rec.refreshAt(); at > now.Unix() {
