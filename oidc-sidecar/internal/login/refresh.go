@@ -180,9 +180,9 @@ func (s *Service) fly(in *Instance, p *provider.Provider, rec *record) (f *renew
 	return f, nil
 }
 
-// refresh asks for new tokens (RFC 6749 §6, OIDC Core §12). What comes is kept before
-// it is judged: a token that is good once has been used, and must not be lost because
-// of what came beside it.
+// refresh asks for new tokens (RFC 6749 §6, OIDC Core §12). Nobody sees them before
+// they have been judged. Where they cannot be, the refresh token among them is kept
+// all the same: the one before it may have been good once.
 func (s *Service) refresh(in *Instance, p *provider.Provider, old *record, f *renewal) {
 	ctx, cancel := context.WithTimeout(context.Background(), p.Config().Timeout)
 	defer cancel()
@@ -190,21 +190,16 @@ func (s *Service) refresh(in *Instance, p *provider.Provider, old *record, f *re
 	metadata := p.Current().Metadata
 	t, err := s.tokenRequest(ctx, in, p, &metadata, old.Client, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {old.Refresh}})
 	s.fault("refresh-after-send")
-	var next *record
+	next := *old
+	next.Generation++
 	code := reason.Unspecified
 	if err != nil {
 		code = s.refreshFailed(p, err)
-	} else {
-		copied := *old
-		next = &copied
-		next.Generation++
-		code = s.take(ctx, in, p, next, t, s.now())
+	} else if code = s.take(ctx, in, p, &next, t, s.now()); code == reason.Unspecified {
+		code = s.judgeRefreshed(ctx, in, p, old, &next, t)
 	}
-	s.keep(old, next)
-	if next != nil && code == reason.Unspecified {
-		code = s.judgeRefreshed(ctx, in, p, old, next, t)
-	}
-	if code != reason.Unspecified && !code.Ours() {
+	ok := code == reason.Unspecified
+	if !ok && !code.Ours() {
 		// No new tokens: the session has ended, in every browser it was copied to.
 		if err := s.revoke(in, old); err != nil {
 			code = reason.Internal
@@ -213,22 +208,23 @@ func (s *Service) refresh(in *Instance, p *provider.Provider, old *record, f *re
 	s.live.mu.Lock()
 	e := s.live.entry(old.ID)
 	e.flight = nil
-	if code.Ours() && next == nil {
+	switch {
+	case ok:
+		s.live.put(e, &next)
+		f.rec = &next
+	case code.Ours():
 		e.pause = s.now().Add(refreshPause)
+		if err == nil && next.Refresh != old.Refresh {
+			unspent := *old
+			unspent.Generation, unspent.Refresh = next.Generation, next.Refresh
+			s.live.put(e, &unspent)
+		}
+	default: // it has ended
+		s.live.remove(e)
 	}
-	f.rec, f.code = next, code
+	f.code = code
 	s.live.mu.Unlock()
 	close(f.done)
-}
-
-// keep puts new tokens where older cookies find them.
-func (s *Service) keep(old, next *record) {
-	if next == nil {
-		return
-	}
-	s.live.mu.Lock()
-	defer s.live.mu.Unlock()
-	s.live.put(s.live.entry(old.ID), next)
 }
 
 func (s *Service) refreshFailed(p *provider.Provider, err error) reason.Code {
