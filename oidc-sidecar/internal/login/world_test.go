@@ -2,6 +2,7 @@ package login
 
 import (
 	"bytes"
+	"encoding/base64"
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
@@ -222,3 +223,5 @@ func (w *world) closed(b browser, want reason.Code) {
 
 // tokenCalls returns how many requests for tokens there were.
 func (w *world) tokenCalls() int { return w.idp.Count("token") }
+
+func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
