@@ -38,6 +38,7 @@ func (r *run) cookiesOf(l *bundle.Login, session, flows bool) []wire.Cookie {
 	scheme := r.scheme()
 	own, flow := l.SessionCookie.On(scheme), l.FlowCookie.On(scheme)+"_"
 	size := 0
+	session = session && holdsSession(r.headers, own)
 	eachCookie(r.headers, func(name, value, _ string) {
 		if session && isChunk(name, own) || flows && isFlow(name, flow) {
 			if size += len(name) + len(value); size <= wire.MaxCookies && len(list) < 48 {
@@ -64,6 +65,17 @@ func isChunk(name, base string) bool {
 		return false
 	}
 	return rest == "" || len(rest) > 1 && len(rest) <= 4 && rest[0] == '_' && allDigits(rest[1:])
+}
+
+// holdsSession reports whether the cookie base has the form of a session of ours: the
+// number of its parts, a dot, a sealed text of version 1. An upstream may have a
+// cookie of the same name, which is none of our business.
+func holdsSession(headers abi.Pairs, base string) bool {
+	found := false
+	eachCookie(headers, func(name, value, _ string) {
+		found = found || name == base && len(value) > 60 && value[0] >= '1' && value[0] <= '8' && value[1] == '.' && value[2] == 'A'
+	})
+	return found
 }
 
 // isFlow reports whether a cookie is a flow's: the prefix and an id.
@@ -107,6 +119,17 @@ func namesOf(b *bundle.Bundle) (n ownNames) {
 	return n
 }
 
+// in returns those of the names that are cookies of ours in a request.
+func (n *ownNames) in(headers abi.Pairs) ownNames {
+	own := ownNames{flows: n.flows}
+	for _, s := range n.sessions {
+		if holdsSession(headers, s) {
+			own.sessions = append(own.sessions, s)
+		}
+	}
+	return own
+}
+
 func (n *ownNames) has(name string) bool {
 	for _, s := range n.sessions {
 		if isChunk(name, s) {
@@ -124,6 +147,8 @@ func (n *ownNames) has(name string) bool {
 // withoutOwn returns the request's cookies without ours; changed is false when
 // there are none of ours among them.
 func (n *ownNames) withoutOwn(headers abi.Pairs) (rest string, changed bool) {
+	here := n.in(headers)
+	n = &here
 	eachCookie(headers, func(name, _, _ string) { changed = changed || n.has(name) })
 	if !changed {
 		return "", false

@@ -43,7 +43,6 @@ const (
 // Begin sends a browser to the identity provider (RFC 6749 §4.1.1, RFC 7636, OIDC Core
 // §3.1.2.1).
 func (s *Service) Begin(in *Instance, p *provider.Provider, r *wire.Request) wire.Answer {
-	l := in.Login()
 	origin := in.origin(r)
 	target := returnURL(r, origin)
 	switch {
@@ -52,7 +51,7 @@ func (s *Service) Begin(in *Instance, p *provider.Provider, r *wire.Request) wir
 	case r.Attempt > maxAttempts:
 		return s.refuse(in, r, reason.LoginStateUnknown, target, "", nil)
 	}
-	return s.begin(in, p, r, &flow{Redirect: in.redirectURI(r, origin), Return: target, Attempt: r.Attempt}, dropSession(&l.SessionCookie, r))
+	return s.begin(in, p, r, &flow{Redirect: in.redirectURI(r, origin), Return: target, Attempt: r.Attempt}, nil)
 }
 
 // begin begins a flow whose ends are known.
