@@ -1,6 +1,7 @@
 package declarative
 
 import (
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -242,4 +243,17 @@ func requirement(s string) string {
 		return "is empty"
 	}
 	return ""
+}
+
+// realm names what sessions are bound to: plugins with one realm share them (D8).
+func (c *OIDCConfig) realm() string { return strings.Join(c.Realms(""), "\x00") }
+
+// Realms lists what a session is bound to, beside its purpose: a cookie of one issuer,
+// client or audience opens nothing of another. Two plugins that agree in all of it
+// share their sessions, as they do in Kong; session_audience and instance_name keep
+// them apart.
+func (c *OIDCConfig) Realms(cookie string) []string {
+	l := c.Login
+	return []string{c.IssuerURL, strings.Join(l.ClientIDs, " "), strings.Join(sorted(slices.Clone(l.Scopes)), " "),
+		strings.Join(sorted(slices.Clone(c.Audience)), " "), l.SessionAudience, l.InstanceName, cookie}
 }

@@ -219,6 +219,38 @@ func (p *parser) resolvePlugins(services *index[*Service], routes *index[*Route]
 			pl.OIDC.Anonymous = p.anonymous(pl.OIDC.anonymous)
 		}
 	}
+	p.sharedCookies()
+}
+
+// sharedCookies warns of plugins whose sessions take turns in one cookie, and refuses
+// names of which one reads as a part of the other.
+func (p *parser) sharedCookies() {
+	var logins []*Plugin
+	for _, pl := range p.file.Plugins {
+		if pl.OIDC == nil || pl.OIDC.Login == nil {
+			continue
+		}
+		for _, other := range logins {
+			a, b := pl.OIDC.Login, other.OIDC.Login
+			x, y := a.SessionCookie, b.SessionCookie
+			switch {
+			case isPartOf(x.Name, y.Name) || isPartOf(y.Name, x.Name):
+				p.report(Error, pl.Line, pl.Path, "session_cookie_name %q and %q of line %d: one reads as a part of the other", x.Name, y.Name, other.Line)
+			case x.Name == y.Name && x.Path == y.Path && x.Domain == y.Domain && pl.OIDC.realm() != other.OIDC.realm():
+				p.report(Warning, pl.Line, pl.Path, "has the session cookie %q, as the plugin of line %d has, and another issuer, client, "+
+					"scopes or session_audience: who logs in to one is logged out of the other; expected another session_cookie_name", x.Name, other.Line)
+			}
+		}
+		logins = append(logins, pl)
+	}
+}
+
+// isPartOf reports whether a cookie's name is base with a number after it, as the
+// further parts of a long session are named.
+func isPartOf(name, base string) bool {
+	rest, ok := strings.CutPrefix(name, base+"_")
+	_, err := strconv.ParseUint(rest, 10, 16)
+	return ok && err == nil
 }
 
 // anonymous resolves an anonymous consumer, by username or id. Kong answers 500

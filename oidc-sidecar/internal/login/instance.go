@@ -3,8 +3,6 @@ package login
 import (
 	"log/slog"
 	"net/netip"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/declarative"
@@ -32,17 +30,8 @@ type Instance struct {
 // Login returns the plugin's settings of logins and sessions.
 func (in *Instance) Login() *declarative.Login { return in.Config.Login }
 
-// realm is what a session is bound to beside the purpose and the cookie's name (D8):
-// a cookie of one issuer, client or audience opens nothing of another. Two plugins
-// that agree in all of it share their sessions, as they do in Kong; session_audience
-// and instance_name keep them apart.
-func (in *Instance) realm(cookie string) []string {
-	l := in.Login()
-	return []string{in.Config.IssuerURL, strings.Join(l.ClientIDs, " "), strings.Join(sorted(l.Scopes), " "),
-		strings.Join(sorted(in.Config.Audience), " "), l.SessionAudience, l.InstanceName, cookie}
-}
-
-func sorted(list []string) []string { return slices.Sorted(slices.Values(list)) }
+// realm is what a session is bound to beside its purpose (D8).
+func (in *Instance) realm(cookie string) []string { return in.Config.Realms(cookie) }
 
 // client returns id and secret of the i-th client, the first for one that is gone.
 func (in *Instance) client(i int) (id string, secret redact.Secret) {
