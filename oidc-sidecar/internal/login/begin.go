@@ -19,6 +19,10 @@ import (
 // maxFlows bounds the logins that one browser may have begun; the oldest gives way.
 const maxFlows = 7
 
+// flowGrace is how many seconds longer a flow's cookie is kept than the flow holds, so
+// that a login which took too long begins anew for the page that was asked for.
+const flowGrace = 3600
+
 // maxAttempts is how often a login may be begun anew by itself.
 const maxAttempts = 1
 
@@ -75,7 +79,7 @@ func (s *Service) begin(in *Instance, p *provider.Provider, r *wire.Request, f *
 	}
 	prefix := flowPrefix(&l.FlowCookie, r.Scheme)
 	cookie := prefix + id + "=" + in.Ring.Seal(sealFlow, append(in.realm(l.FlowCookie.Name), id), plain)
-	cookies = append(cookies, cookie+attributes(&l.FlowCookie, r.Scheme, l.FlowTimeout))
+	cookies = append(cookies, cookie+attributes(&l.FlowCookie, r.Scheme, l.FlowTimeout+flowGrace))
 	if old := flowCookies(&l.FlowCookie, r); len(old) >= maxFlows {
 		for _, c := range old[:len(old)-maxFlows+1] {
 			cookies = append(cookies, c.Name+"="+attributes(&l.FlowCookie, r.Scheme, 0))
