@@ -49,6 +49,7 @@ type Server struct {
 //	/ws          a WebSocket that echoes
 //	/grpc/…      application/grpc with the body and trailers grpc-status: 0
 //	/status/NNN  NNN
+//	/cookies     the Request as JSON, and two cookies: upstream and second
 //	else         200, the Request as JSON
 func Start(t testing.TB) *Server {
 	t.Helper()
@@ -138,6 +139,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/":
 		_, _ = io.WriteString(w, "Hello world!")
 	default:
+		if r.URL.Path == "/cookies" {
+			w.Header().Add("Set-Cookie", "upstream=1; Path=/")
+			w.Header().Add("Set-Cookie", "second=2; Path=/")
+		}
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(got)
 	}

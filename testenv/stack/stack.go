@@ -105,10 +105,11 @@ func (s *Stack) Write(file string) {
 // Socket returns the path of the sidecar's socket.
 func (s *Stack) Socket() string { return filepath.Join(s.StateDir, "sidecar.sock") }
 
-// StartSidecar starts a sidecar in a process of its own.
-func (s *Stack) StartSidecar() {
+// StartSidecar starts a sidecar in a process of its own. env is added to the test's
+// environment.
+func (s *Stack) StartSidecar(env ...string) {
 	s.t.Helper()
-	s.Sidecar = testenv.Start(s.t, "sidecar", s.binary, append([]string{"sidecar"}, s.args...))
+	s.Sidecar = testenv.Start(s.t, "sidecar", s.binary, append([]string{"sidecar"}, s.args...), env...)
 	s.Sidecar.WaitReady(s.t, 20*time.Second, func() bool { return testenv.OK(s.Status + "/readyz") })
 }
 

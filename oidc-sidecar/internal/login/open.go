@@ -40,13 +40,14 @@ func (s *Service) Open(ctx context.Context, in *Instance, p *provider.Provider, 
 		return gone(reason.SessionExpired)
 	case expired:
 		fresh, code := s.refreshed(ctx, in, p, rec)
-		if code.Ours() {
+		switch {
+		case code == reason.Unspecified: // which is one of ours, too
+			rec = fresh
+		case code.Ours():
 			return wire.Answer{Code: code}
-		}
-		if code != reason.Unspecified {
+		default:
 			return gone(code)
 		}
-		rec = fresh
 	case due && rec.Refresh != "" && l.Refresh:
 		// Meanwhile the token that still holds is used.
 		s.refreshInBackground(in, p, rec)
