@@ -133,16 +133,23 @@ func (in *Instance) end(rec *record) time.Time {
 // over says whether a session has ended by its times or by being revoked.
 func (s *Service) over(in *Instance, rec *record, touched int64) reason.Code {
 	l, now := in.Login(), s.now()
-	for _, k := range rec.keys() {
-		if s.revoked.Revoked(k, rec.begun()) {
-			return reason.SessionRevoked
-		}
-	}
 	switch {
+	case s.isRevoked(rec):
+		return reason.SessionRevoked
 	case !now.Before(in.end(rec)),
 		l.Idling > 0 && now.Unix() >= touched+l.Idling,
 		l.Rolling > 0 && now.Unix() >= touched+l.Rolling:
 		return reason.SessionExpired
 	}
 	return reason.Unspecified
+}
+
+// isRevoked reports whether a session has been logged out, by any of its names.
+func (s *Service) isRevoked(rec *record) bool {
+	for _, k := range rec.keys() {
+		if s.revoked.Revoked(k, rec.begun()) {
+			return true
+		}
+	}
+	return false
 }
