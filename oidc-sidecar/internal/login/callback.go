@@ -142,6 +142,9 @@ func (s *Service) exchange(ctx context.Context, in *Instance, p *provider.Provid
 	if out := s.take(ctx, in, p, rec, t, now); out != reason.Unspecified {
 		return nil, out, ""
 	}
+	if _, expired := rec.due(now); expired && (rec.Refresh == "" || !l.Refresh) {
+		return nil, reason.TokenExpired, "" // the session would end in the next login
+	}
 	if in.UserInfo {
 		if rec.UserInfo, out = s.userInfo(ctx, in, p, &p.Current().Metadata, rec.Access, rec.Subject); out != reason.Unspecified {
 			return nil, out, ""
