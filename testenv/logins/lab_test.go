@@ -71,11 +71,11 @@ func (l *lab) fileWith(settings string, sites ...site) string {
 	fmt.Fprintf(&b, "_format_version: \"3.0\"\n_sallyport: {%sfilter: {log_lines: 100000}}\nservices:\n- name: app\n  url: %s\n  routes:\n", settings, l.up.URL)
 	for _, s := range sites {
 		name := strings.Trim(strings.ReplaceAll(s.path, "/", "-"), "-")
-		fmt.Fprintf(&b, "  - name: %s\n    paths: [%s]\n    strip_path: false\n", name, s.path)
+		fmt.Fprintf(&b, "  - name: %q\n    paths: [%q]\n    strip_path: false\n", name, s.path)
 		if len(s.hosts) > 0 {
-			fmt.Fprintf(&b, "    hosts: [%q]\n", strings.Join(s.hosts, `","`))
+			fmt.Fprintf(&b, "    hosts: [%s]\n", strings.Join(s.hosts, ", "))
 		}
-		fmt.Fprintf(&b, "    plugins:\n    - name: openid-connect\n      instance_name: %s\n      config:\n        issuer: %s\n", name, l.idps[s.idp].Issuer())
+		fmt.Fprintf(&b, "    plugins:\n    - name: openid-connect\n      instance_name: %q\n      config:\n        issuer: %s\n", name, l.idps[s.idp].Issuer())
 		config := s.config
 		if !strings.Contains(config, "auth_methods:") {
 			config += "\nauth_methods: [authorization_code, session]"
