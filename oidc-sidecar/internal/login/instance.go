@@ -1,13 +1,16 @@
 package login
 
 import (
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/internal/claims"
 	"github.com/sallyport-auth/sallyport/internal/declarative"
+	"github.com/sallyport-auth/sallyport/internal/jose"
+	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/internal/redact"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/revoke"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/seal"
@@ -33,13 +36,34 @@ type Instance struct {
 func (in *Instance) Login() *declarative.Login { return in.Config.Login }
 
 // realm is what a session is bound to beside the purpose and the cookie's name (D8):
-// a cookie of one issuer, client or audience opens nothing of another. Two plugins
-// that agree in all of it share their sessions, as they do in Kong; session_audience
-// and instance_name keep them apart.
+// a cookie of one issuer, client or audience opens nothing of another, and neither
+// does one of an instance that asks something else of a login or believes the issuer's
+// answers more easily. Two plugins that agree in all of it share their sessions, as
+// they do in Kong; session_audience and instance_name keep them apart.
 func (in *Instance) realm(cookie string) []string {
-	l := in.Login()
-	return []string{in.Config.IssuerURL, strings.Join(l.ClientIDs, " "), strings.Join(sorted(l.Scopes), " "),
-		strings.Join(sorted(in.Config.Audience), " "), l.SessionAudience, l.InstanceName, cookie}
+	c, l := in.Config, in.Login()
+	return []string{c.IssuerURL, joined(l.ClientIDs), joined(sorted(l.Scopes)), joined(sorted(c.Audience)), l.SessionAudience, l.InstanceName, cookie,
+		joined(sorted(c.IssuersAllowed)), joined(sorted(l.Domains)), joined([]string{l.Endpoints.Token, l.Endpoints.UserInfo, l.Endpoints.Authorization}),
+		fmt.Sprint(l.MaxAge, c.Verify, l.SkipSignature)}
+}
+
+// joined writes texts so that no two lists look alike.
+func joined(texts []string) string { return fmt.Sprintf("%q", texts) }
+
+// admits reports whether a session may have begun as it did: one of a bearer token
+// opens only what takes that token, too. The token of a login is bound by its nonce to
+// our client; a bearer token may be anybody's.
+func (in *Instance) admits(rec *record) bool {
+	if rec.Source != sourceBearer {
+		return true
+	}
+	tok, code := jose.Parse(rec.Access)
+	if code != reason.Unspecified || !in.Login().BearerSession {
+		return false
+	}
+	c := claims.Read(tok.Claims.Root())
+	return c.Purpose(in.Config.AcceptIDTokens) == reason.Unspecified &&
+		(len(in.Config.Algorithms) == 0 || slices.Contains(in.Config.Algorithms, tok.Alg))
 }
 
 func sorted(list []string) []string { return slices.Sorted(slices.Values(list)) }
