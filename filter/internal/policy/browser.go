@@ -81,6 +81,9 @@ func (r *run) challenge(p *bundle.Plugin, l *bundle.Login, code reason.Code) (re
 	if !l.Begin || p.OIDC.Anonymous != nil || r.try.asked&(1<<wire.Begin) != 0 || !r.navigation() {
 		return code, nil
 	}
+	if path, _, _ := strings.Cut(r.facts.path, "?"); len(path) > wire.MaxPath {
+		return code, nil // nobody could come back to it
+	}
 	switch code {
 	case reason.CredentialMissing, reason.SessionInvalid, reason.SessionExpired, reason.SessionRevoked,
 		reason.RefreshRefused, reason.SubjectMismatch:
@@ -93,7 +96,7 @@ func (r *run) challenge(p *bundle.Plugin, l *bundle.Login, code reason.Code) (re
 // request's memory, so everything is cloned. What the proxy knows of the connection
 // is added by the glue, which alone can ask it.
 func (r *run) browserQuestion(p *bundle.Plugin, kind wire.Kind, cookies []wire.Cookie) *Question {
-	req := &wire.Request{ID: strings.Clone(r.facts.id), Scheme: r.scheme()}
+	req := &wire.Request{ID: shortID(r.facts.id), Scheme: r.scheme()}
 	for _, c := range cookies {
 		req.Cookies = append(req.Cookies, wire.Cookie{Name: strings.Clone(c.Name), Value: strings.Clone(c.Value)})
 	}
@@ -108,15 +111,29 @@ func (r *run) browserQuestion(p *bundle.Plugin, kind wire.Kind, cookies []wire.C
 		path = cleanTarget(path)
 	}
 	if len(path) > wire.MaxPath {
-		path, _, _ = strings.Cut(path, "?")
+		if path, _, _ = strings.Cut(path, "?"); len(path) > wire.MaxPath {
+			path = ""
+		}
 	}
-	req.Path, req.Method, req.Authority = strings.Clone(path), strings.Clone(r.facts.method), strings.Clone(r.facts.authority)
+	req.Path, req.Method, req.Authority = strings.Clone(path), strings.Clone(r.facts.method), hostOnly(r.facts.authority)
 	req.Route, req.Navigation, req.Attempt = r.route.Name, r.navigation(), r.try.loginAttempt
-	req.ForwardedHost, req.ForwardedPort = strings.Clone(r.header("x-forwarded-host")), strings.Clone(r.header("x-forwarded-port"))
+	req.ForwardedHost, req.ForwardedPort = hostOnly(r.header("x-forwarded-host")), hostOnly(r.header("x-forwarded-port"))
 	r.engine.serial++
 	q.Identity = kind.String() + "\x00" + serialText(r.engine.serial)
 	return q
 }
+
+// hostOnly returns a copy of a text that may be a host or several, "" for one that is
+// too long for it.
+func hostOnly(s string) string {
+	if len(s) > 1024 {
+		return ""
+	}
+	return strings.Clone(s)
+}
+
+// shortID returns a copy of the request's id, which a trusted client may have chosen.
+func shortID(id string) string { return strings.Clone(id[:min(len(id), 128)]) }
 
 // serialText writes a number as bytes that name it.
 func serialText(n uint64) string {

@@ -28,25 +28,54 @@ func eachCookie(headers abi.Pairs, yield func(name, value, pair string)) {
 	}
 }
 
-// cookiesOf returns the cookies of an instance: those of its session, those of its
-// flows, nobody else's. What there is beyond the bounds of a question is left out.
+// cookiesOf returns the cookies of an instance: those of its session, then those of
+// its flows, nobody else's. What there is beyond the bounds of a question is left out:
+// whoever can plant cookies may spoil a login by many flows, but not keep a session
+// from being opened or logged out.
 func (r *run) cookiesOf(l *bundle.Login, session, flows bool) []wire.Cookie {
 	if !r.facts.cookie {
 		return nil
 	}
 	var list []wire.Cookie
 	scheme := r.scheme()
-	own, flow := l.SessionCookie.On(scheme), l.FlowCookie.On(scheme)+"_"
 	size := 0
-	session = session && holdsSession(r.headers, own)
-	eachCookie(r.headers, func(name, value, _ string) {
-		if session && isChunk(name, own) || flows && isFlow(name, flow) {
-			if size += len(name) + len(value); size <= wire.MaxCookies && len(list) < 48 {
+	take := func(ours func(name string) bool) {
+		eachCookie(r.headers, func(name, value, _ string) {
+			if !ours(name) {
+				return
+			}
+			if !sealedText(value) {
+				value = "" // it opens nothing, and is as long as it likes once it is escaped
+			}
+			if n := len(name) + len(value); size+n <= wire.MaxCookies && len(list) < maxOwnCookies {
+				size += n
 				list = append(list, wire.Cookie{Name: name, Value: value})
 			}
-		}
-	})
+		})
+	}
+	if own := l.SessionCookie.On(scheme); session && holdsSession(r.headers, own) {
+		take(func(name string) bool { return isChunk(name, own) })
+	}
+	if flows {
+		prefix := l.FlowCookie.On(scheme) + "_"
+		take(func(name string) bool { return isFlow(name, prefix) })
+	}
 	return list
+}
+
+// maxOwnCookies is how many cookies a question has.
+const maxOwnCookies = 48
+
+// sealedText reports whether a value may be one of ours: base64url, after a number and
+// a dot in the first of several cookies.
+func sealedText(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *run) hasCookie(name string) bool {
@@ -58,13 +87,11 @@ func (r *run) hasCookie(name string) bool {
 	return found
 }
 
-// isChunk reports whether a cookie is base or one of its further parts, base_2 …
+// isChunk reports whether a cookie is base or one of the seven that may follow it,
+// base_2 … base_8 (package seal of the sidecar).
 func isChunk(name, base string) bool {
 	rest, ok := strings.CutPrefix(name, base)
-	if !ok {
-		return false
-	}
-	return rest == "" || len(rest) > 1 && len(rest) <= 4 && rest[0] == '_' && allDigits(rest[1:])
+	return ok && (rest == "" || len(rest) == 2 && rest[0] == '_' && rest[1] >= '2' && rest[1] <= '8')
 }
 
 // holdsSession reports whether the cookie base has the form of a session of ours: the
@@ -82,15 +109,6 @@ func holdsSession(headers abi.Pairs, base string) bool {
 func isFlow(name, prefix string) bool {
 	rest, ok := strings.CutPrefix(name, prefix)
 	return ok && len(rest) == flowID
-}
-
-func allDigits(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // ownNames are the cookies that no upstream gets to see, on any route: whoever

@@ -3,9 +3,13 @@ package login
 import (
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/internal/claims"
 	"github.com/sallyport-auth/sallyport/internal/declarative"
+	"github.com/sallyport-auth/sallyport/internal/jose"
+	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/internal/redact"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/revoke"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/seal"
@@ -32,6 +36,22 @@ func (in *Instance) Login() *declarative.Login { return in.Config.Login }
 
 // realm is what a session is bound to beside its purpose (D8).
 func (in *Instance) realm(cookie string) []string { return in.Config.Realms(cookie) }
+
+// admits reports whether a session may have begun as it did: one of a bearer token
+// opens only what takes that token, too. The token of a login is bound by its nonce to
+// our client; a bearer token may be anybody's.
+func (in *Instance) admits(rec *record) bool {
+	if rec.Source != sourceBearer {
+		return true
+	}
+	tok, code := jose.Parse(rec.Access)
+	if code != reason.Unspecified || !in.Login().BearerSession {
+		return false
+	}
+	c := claims.Read(tok.Claims.Root())
+	return c.Purpose(in.Config.AcceptIDTokens) == reason.Unspecified &&
+		(len(in.Config.Algorithms) == 0 || slices.Contains(in.Config.Algorithms, tok.Alg))
+}
 
 // client returns id and secret of the i-th client, the first for one that is gone.
 func (in *Instance) client(i int) (id string, secret redact.Secret) {

@@ -18,7 +18,7 @@ type record struct {
 	Generation int64  `json:"g,omitempty"`
 	Begun      int64  `json:"b"` // Unix milliseconds
 	Touched    int64  `json:"t"` // Unix seconds, when its cookies were last written
-	Source     string `json:"o"` // authorization_code or bearer
+	Source     string `json:"o"` // one of the sources
 
 	Issuer   string `json:"iss"`
 	Subject  string `json:"sub"`
@@ -35,6 +35,12 @@ type record struct {
 	Life     int64  `json:"l,omitempty"` // how long it was good for when it came
 	UserInfo string `json:"u,omitempty"`
 }
+
+// What a session has begun with.
+const (
+	sourceCode   = "authorization_code"
+	sourceBearer = "bearer"
+)
 
 // maxRecord bounds a record, unpacked.
 const maxRecord = 256 << 10
@@ -80,7 +86,7 @@ func (in *Instance) unseal(r *wire.Request) (*record, reason.Code) {
 		return nil, reason.SessionInvalid
 	}
 	rec := &record{}
-	if err := json.Unmarshal(plain, rec); err != nil || rec.ID == "" || rec.Begun == 0 {
+	if err := json.Unmarshal(plain, rec); err != nil || rec.ID == "" || rec.Begun == 0 || !in.admits(rec) {
 		return nil, reason.SessionInvalid
 	}
 	return rec, reason.Unspecified
@@ -133,16 +139,23 @@ func (in *Instance) end(rec *record) time.Time {
 // over says whether a session has ended by its times or by being revoked.
 func (s *Service) over(in *Instance, rec *record, touched int64) reason.Code {
 	l, now := in.Login(), s.now()
-	for _, k := range rec.keys() {
-		if s.revoked.Revoked(k, rec.begun()) {
-			return reason.SessionRevoked
-		}
-	}
 	switch {
+	case s.isRevoked(rec):
+		return reason.SessionRevoked
 	case !now.Before(in.end(rec)),
 		l.Idling > 0 && now.Unix() >= touched+l.Idling,
 		l.Rolling > 0 && now.Unix() >= touched+l.Rolling:
 		return reason.SessionExpired
 	}
 	return reason.Unspecified
+}
+
+// isRevoked reports whether a session has been logged out, by any of its names.
+func (s *Service) isRevoked(rec *record) bool {
+	for _, k := range rec.keys() {
+		if s.revoked.Revoked(k, rec.begun()) {
+			return true
+		}
+	}
+	return false
 }
