@@ -193,7 +193,7 @@ func (s *Stack) Reason(requestID string) string {
 			if !strings.Contains(line, "request_id="+requestID) {
 				continue
 			}
-			if _, rest, ok := strings.Cut(line, "denied reason="); ok {
+			if _, rest, ok := strings.Cut(line, " reason="); ok {
 				reason, _, _ = strings.Cut(rest, " ")
 				return true
 			}
