@@ -27,6 +27,7 @@ type site struct {
 	idp    string // name of the provider
 	config string // beside issuer, client and, unless it says so, auth_methods
 	hosts  []string
+	name   string // instance_name; without one, and with equal settings, sessions are shared
 }
 
 const secret = "app secret & more"
@@ -75,7 +76,11 @@ func (l *lab) fileWith(settings string, sites ...site) string {
 		if len(s.hosts) > 0 {
 			fmt.Fprintf(&b, "    hosts: [%s]\n", strings.Join(s.hosts, ", "))
 		}
-		fmt.Fprintf(&b, "    plugins:\n    - name: openid-connect\n      instance_name: %q\n      config:\n        issuer: %s\n", name, l.idps[s.idp].Issuer())
+		b.WriteString("    plugins:\n    - name: openid-connect\n")
+		if s.name != "" {
+			fmt.Fprintf(&b, "      instance_name: %q\n", s.name)
+		}
+		fmt.Fprintf(&b, "      config:\n        issuer: %s\n", l.idps[s.idp].Issuer())
 		config := s.config
 		if !strings.Contains(config, "auth_methods:") {
 			config += "\nauth_methods: [authorization_code, session]"
