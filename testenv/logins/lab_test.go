@@ -17,8 +17,9 @@ import (
 // providers. Starting one takes seconds, so many cases share it.
 type lab struct {
 	*rig
-	idps map[string]*idp.Server
-	site map[string]site // by path
+	idps     map[string]*idp.Server
+	site     map[string]site // by path
+	settings string          // of _sallyport, for prepare to set
 }
 
 // site is a protected route.
@@ -43,8 +44,7 @@ func provider(t testing.TB) *idp.Server {
 	return s
 }
 
-// newLab starts a stack for sites. prepare changes providers before that; top is a
-// block of _sallyport.
+// newLab starts a stack for sites, after prepare.
 func newLab(t testing.TB, host string, o stack.Options, prepare func(l *lab), sites ...site) *lab {
 	t.Helper()
 	l := &lab{rig: &rig{t: t, up: echo.Start(t)}, idps: map[string]*idp.Server{}, site: map[string]site{}}
@@ -65,11 +65,9 @@ func newLab(t testing.TB, host string, o stack.Options, prepare func(l *lab), si
 // trusted makes the test a proxy that the gateway believes.
 const trusted = "trusted_ips: [127.0.0.1/32], "
 
-func (l *lab) file(sites ...site) string { return l.fileWith("", sites...) }
-
-func (l *lab) fileWith(settings string, sites ...site) string {
+func (l *lab) file(sites ...site) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "_format_version: \"3.0\"\n_sallyport: {%sfilter: {log_lines: 100000}}\nservices:\n- name: app\n  url: %s\n  routes:\n", settings, l.up.URL)
+	fmt.Fprintf(&b, "_format_version: \"3.0\"\n_sallyport: {%sfilter: {log_lines: 100000}}\nservices:\n- name: app\n  url: %s\n  routes:\n", l.settings, l.up.URL)
 	for _, s := range sites {
 		name := strings.Trim(strings.ReplaceAll(s.path, "/", "-"), "-")
 		fmt.Fprintf(&b, "  - name: %q\n    paths: [%q]\n    strip_path: false\n", name, s.path)
