@@ -41,6 +41,7 @@ func provider(t testing.TB) *idp.Server {
 	s.AddUser(idp.User{Name: "alice", Password: "alice", Subject: "alice-1",
 		Claims: map[string]any{"email": "alice@example.com", "email_verified": true}})
 	s.AddUser(idp.User{Name: "bob", Password: "bob", Subject: "bob-2"})
+	s.AddUser(idp.User{Name: "carol", Password: "carol", Subject: "carol-3"})
 	return s
 }
 
