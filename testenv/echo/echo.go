@@ -38,6 +38,7 @@ type Server struct {
 
 	mu    sync.Mutex // guards what follows
 	seen  map[string][]Request
+	last  []Request // the newest of all, recent at most
 	total int
 	srv   *http.Server
 }
@@ -49,6 +50,7 @@ type Server struct {
 //	/ws          a WebSocket that echoes
 //	/grpc/…      application/grpc with the body and trailers grpc-status: 0
 //	/status/NNN  NNN
+//	/cookies     the Request as JSON, and two cookies: upstream and second
 //	else         200, the Request as JSON
 func Start(t testing.TB) *Server {
 	t.Helper()
@@ -97,10 +99,25 @@ func (s *Server) Total() int {
 	return s.total
 }
 
+// recent bounds what Since has.
+const recent = 256
+
+// Since returns what has arrived since Total was a number: of a browser, which adds
+// no test id. It is for fewer requests than recent.
+func (s *Server) Since(total int) []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := min(s.total-total, len(s.last))
+	return append([]Request(nil), s.last[len(s.last)-n:]...)
+}
+
 func (s *Server) note(r Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.total++
+	if s.last = append(s.last, r); len(s.last) >= 2*recent {
+		s.last = append([]Request(nil), s.last[recent:]...)
+	}
 	if id := r.Header(TestID); id != "" {
 		s.seen[id] = append(s.seen[id], r)
 	}
@@ -138,6 +155,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/":
 		_, _ = io.WriteString(w, "Hello world!")
 	default:
+		if r.URL.Path == "/cookies" {
+			w.Header().Add("Set-Cookie", "upstream=1; Path=/")
+			w.Header().Add("Set-Cookie", "second=2; Path=/")
+		}
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(got)
 	}

@@ -27,7 +27,7 @@ type Options struct {
 	// Apart runs the host with a sidecar in a process of its own.
 	Apart bool
 	// TLS leaves the listeners to the file, in which ${LISTEN} and ${LISTEN_TLS}
-	// stand for the addresses.
+	// stand for the addresses. ${PORT} is the port of the first in any file.
 	TLS bool
 	// Args are added to the command line of serve.
 	Args []string
@@ -92,7 +92,7 @@ func Start(t testing.TB, host, file string, o Options) *Stack {
 // Write replaces the declarative file by renaming, as a careful editor does.
 func (s *Stack) Write(file string) {
 	s.t.Helper()
-	file = strings.NewReplacer("${LISTEN}", s.Addr, "${LISTEN_TLS}", s.TLS).Replace(file)
+	file = strings.NewReplacer("${LISTEN}", s.Addr, "${LISTEN_TLS}", s.TLS, "${PORT}", s.Port()).Replace(file)
 	tmp := s.Path + ".new"
 	if err := os.WriteFile(tmp, []byte(file), 0o600); err != nil {
 		s.t.Fatal(err)
@@ -102,13 +102,27 @@ func (s *Stack) Write(file string) {
 	}
 }
 
+// Port returns the port of the traffic, which any name of this machine has.
+func (s *Stack) Port() string { return s.Addr[strings.LastIndexByte(s.Addr, ':')+1:] }
+
+// Check returns what `sallyport check` says of the file.
+func (s *Stack) Check() string {
+	s.t.Helper()
+	out, err := exec.Command(s.binary, "check", s.Path).CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("sallyport check: %v: %s", err, out)
+	}
+	return string(out)
+}
+
 // Socket returns the path of the sidecar's socket.
 func (s *Stack) Socket() string { return filepath.Join(s.StateDir, "sidecar.sock") }
 
-// StartSidecar starts a sidecar in a process of its own.
-func (s *Stack) StartSidecar() {
+// StartSidecar starts a sidecar in a process of its own. env is added to the test's
+// environment.
+func (s *Stack) StartSidecar(env ...string) {
 	s.t.Helper()
-	s.Sidecar = testenv.Start(s.t, "sidecar", s.binary, append([]string{"sidecar"}, s.args...))
+	s.Sidecar = testenv.Start(s.t, "sidecar", s.binary, append([]string{"sidecar"}, s.args...), env...)
 	s.Sidecar.WaitReady(s.t, 20*time.Second, func() bool { return testenv.OK(s.Status + "/readyz") })
 }
 
@@ -179,7 +193,7 @@ func (s *Stack) Reason(requestID string) string {
 			if !strings.Contains(line, "request_id="+requestID) {
 				continue
 			}
-			if _, rest, ok := strings.Cut(line, "denied reason="); ok {
+			if _, rest, ok := strings.Cut(line, " reason="); ok {
 				reason, _, _ = strings.Cut(rest, " ")
 				return true
 			}

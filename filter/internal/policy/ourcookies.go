@@ -53,8 +53,7 @@ func (r *run) cookiesOf(l *bundle.Login, session, flows bool) []wire.Cookie {
 			}
 		})
 	}
-	if session {
-		own := l.SessionCookie.On(scheme)
+	if own := l.SessionCookie.On(scheme); session && holdsSession(r.headers, own) {
 		take(func(name string) bool { return isChunk(name, own) })
 	}
 	if flows {
@@ -95,6 +94,17 @@ func isChunk(name, base string) bool {
 	return ok && (rest == "" || len(rest) == 2 && rest[0] == '_' && rest[1] >= '2' && rest[1] <= '8')
 }
 
+// holdsSession reports whether the cookie base has the form of a session of ours: the
+// number of its parts, a dot, a sealed text of version 1. An upstream may have a
+// cookie of the same name, which is none of our business.
+func holdsSession(headers abi.Pairs, base string) bool {
+	found := false
+	eachCookie(headers, func(name, value, _ string) {
+		found = found || name == base && len(value) > 60 && value[0] >= '1' && value[0] <= '8' && value[1] == '.' && value[2] == 'A'
+	})
+	return found
+}
+
 // isFlow reports whether a cookie is a flow's: the prefix and an id.
 func isFlow(name, prefix string) bool {
 	rest, ok := strings.CutPrefix(name, prefix)
@@ -127,6 +137,17 @@ func namesOf(b *bundle.Bundle) (n ownNames) {
 	return n
 }
 
+// in returns those of the names that are cookies of ours in a request.
+func (n *ownNames) in(headers abi.Pairs) ownNames {
+	own := ownNames{flows: n.flows}
+	for _, s := range n.sessions {
+		if holdsSession(headers, s) {
+			own.sessions = append(own.sessions, s)
+		}
+	}
+	return own
+}
+
 func (n *ownNames) has(name string) bool {
 	for _, s := range n.sessions {
 		if isChunk(name, s) {
@@ -144,6 +165,8 @@ func (n *ownNames) has(name string) bool {
 // withoutOwn returns the request's cookies without ours; changed is false when
 // there are none of ours among them.
 func (n *ownNames) withoutOwn(headers abi.Pairs) (rest string, changed bool) {
+	here := n.in(headers)
+	n = &here
 	eachCookie(headers, func(name, _, _ string) { changed = changed || n.has(name) })
 	if !changed {
 		return "", false

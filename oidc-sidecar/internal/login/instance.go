@@ -1,7 +1,6 @@
 package login
 
 import (
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -38,20 +37,8 @@ type Instance struct {
 // Login returns the plugin's settings of logins and sessions.
 func (in *Instance) Login() *declarative.Login { return in.Config.Login }
 
-// realm is what a session is bound to beside the purpose and the cookie's name (D8):
-// a cookie of one issuer, client or audience opens nothing of another, and neither
-// does one of an instance that asks something else of a login or believes the issuer's
-// answers more easily. Two plugins that agree in all of it share their sessions, as
-// they do in Kong; session_audience and instance_name keep them apart.
-func (in *Instance) realm(cookie string) []string {
-	c, l := in.Config, in.Login()
-	return []string{c.IssuerURL, joined(l.ClientIDs), joined(sorted(l.Scopes)), joined(sorted(c.Audience)), l.SessionAudience, l.InstanceName, cookie,
-		joined(sorted(c.IssuersAllowed)), joined(sorted(l.Domains)), joined([]string{l.Endpoints.Token, l.Endpoints.UserInfo, l.Endpoints.Authorization}),
-		fmt.Sprint(l.MaxAge, c.Verify, l.SkipSignature)}
-}
-
-// joined writes texts so that no two lists look alike.
-func joined(texts []string) string { return fmt.Sprintf("%q", texts) }
+// realm is what a session is bound to beside its purpose (D8).
+func (in *Instance) realm(cookie string) []string { return in.Config.Realms(cookie) }
 
 // admits reports whether a session may have begun as it did: one of a bearer token
 // opens only what takes that token, too. The token of a login is bound by its nonce to
@@ -68,8 +55,6 @@ func (in *Instance) admits(rec *record) bool {
 	return c.Purpose(in.Config.AcceptIDTokens) == reason.Unspecified &&
 		(len(in.Config.Algorithms) == 0 || slices.Contains(in.Config.Algorithms, tok.Alg))
 }
-
-func sorted(list []string) []string { return slices.Sorted(slices.Values(list)) }
 
 // client returns id and secret of the i-th client, the first for one that is gone.
 func (in *Instance) client(i int) (id string, secret redact.Secret) {

@@ -25,7 +25,8 @@ func (s *Service) Open(ctx context.Context, in *Instance, p *provider.Provider, 
 	}
 	sent, code := in.unseal(r)
 	if code != reason.Unspecified {
-		return gone(code)
+		// It may be another instance's, which is not ours to delete.
+		return wire.Answer{Code: code}
 	}
 	rec := s.live.newest(sent)
 	if code := s.over(in, rec, max(sent.Touched, rec.Touched)); code != reason.Unspecified {
@@ -39,13 +40,14 @@ func (s *Service) Open(ctx context.Context, in *Instance, p *provider.Provider, 
 		return gone(reason.SessionExpired)
 	case expired:
 		fresh, code := s.refreshed(ctx, in, p, rec)
-		if code.Ours() {
+		switch {
+		case code == reason.Unspecified: // which is one of ours, too
+			rec = fresh
+		case code.Ours():
 			return wire.Answer{Code: code}
-		}
-		if code != reason.Unspecified {
+		default:
 			return gone(code)
 		}
-		rec = fresh
 	case due && rec.Refresh != "" && l.Refresh:
 		// Meanwhile the token that still holds is used.
 		s.refreshInBackground(in, p, rec)
@@ -65,7 +67,7 @@ func (s *Service) Open(ctx context.Context, in *Instance, p *provider.Provider, 
 	until = min(until, in.end(rec).Unix())
 	session, ok := in.session(rec, until)
 	if !ok {
-		return gone(reason.SessionInvalid)
+		return wire.Answer{Code: reason.SessionInvalid}
 	}
 	if rec.Generation > sent.Generation || s.stale(in, sent, now) {
 		again := *rec
