@@ -46,7 +46,7 @@ func TestCookiesCarried(t *testing.T) {
 		} {
 			if c.name == "protected" {
 				// A duplicate session cookie is refused; the upstream sees this one.
-				c.header = []string{"Cookie: " + strings.Join(interleave([]string{"session=" + session, flow, "mine=x"}, foreign), "; ")}
+				c.header = []string{"Cookie: " + strings.Join(interleave([]string{"session=" + session, flow, "mine=" + session, "mine_2=x"}, foreign), "; ")}
 			}
 			p, seen := l.raw(t, "GET", c.path, c.header...)
 			switch {
