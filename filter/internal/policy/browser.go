@@ -123,14 +123,9 @@ func (r *run) browserQuestion(p *bundle.Plugin, kind wire.Kind, cookies []wire.C
 	return q
 }
 
-// hostOnly returns a copy of a text that may be a host or several, "" for one that is
-// too long for it.
-func hostOnly(s string) string {
-	if len(s) > 1024 {
-		return ""
-	}
-	return strings.Clone(s)
-}
+// hostOnly returns a copy of what may be a host or several, cut where it is too long
+// to be one.
+func hostOnly(s string) string { return strings.Clone(s[:min(len(s), 1024)]) }
 
 // shortID returns a copy of the request's id, which a trusted client may have chosen.
 func shortID(id string) string { return strings.Clone(id[:min(len(id), 128)]) }
