@@ -208,7 +208,9 @@ var answered = [...]string{"code", "state", "iss", "error", "error_description",
 func cleanTarget(target string) string {
 	path, rest, _ := strings.Cut(target, "?")
 	path = "/" + strings.TrimLeft(path, "/")
-	kept := ""
+	kept := make([]byte, 0, len(target)+1)
+	kept = append(kept, path...)
+	mark := byte('?')
 	for rest != "" {
 		var pair string
 		pair, rest, _ = strings.Cut(rest, "&")
@@ -219,13 +221,11 @@ func cleanTarget(target string) string {
 			drop = drop || name == a
 		}
 		if !drop {
-			kept += "&" + pair
+			kept = append(append(kept, mark), pair...)
+			mark = '&'
 		}
 	}
-	if kept == "" {
-		return path
-	}
-	return path + "?" + kept[1:]
+	return string(kept)
 }
 
 // scheme returns what the client used: the proxy writes this header itself, or
