@@ -1,6 +1,8 @@
 package declarative
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -242,4 +244,19 @@ func requirement(s string) string {
 		return "is empty"
 	}
 	return ""
+}
+
+// realm names what sessions are bound to: plugins with one realm share them (D8).
+func (c *OIDCConfig) realm() string { return strings.Join(c.Realms(""), "\x00") }
+
+// Realms lists what a session is bound to, beside its purpose: a cookie of one issuer,
+// client or audience opens nothing of another, and neither does one of an instance
+// that asks something else of a login or believes the issuer's answers more easily. Two
+// plugins that agree in all of it share their sessions, as they do in Kong;
+// session_audience and instance_name keep them apart.
+func (c *OIDCConfig) Realms(cookie string) []string {
+	l := c.Login
+	list := func(texts []string) string { return fmt.Sprintf("%q", sorted(slices.Clone(texts))) }
+	return []string{c.IssuerURL, fmt.Sprintf("%q", l.ClientIDs), list(l.Scopes), list(c.Audience), l.SessionAudience, l.InstanceName, cookie,
+		list(c.IssuersAllowed), list(l.Domains), fmt.Sprintf("%q", l.Endpoints), fmt.Sprint(l.MaxAge, c.Verify, l.SkipSignature)}
 }

@@ -1,9 +1,12 @@
 package declarative
 
 import (
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/sallyport-auth/sallyport/internal/routing"
 )
 
 // resolveAll turns names into entities and checks what has to be unique.
@@ -36,6 +39,54 @@ func (p *parser) resolveAll() {
 	}
 	p.resolvePlugins(&services, &routes)
 	p.dropDisabled()
+	if p.errors == 0 {
+		p.redirects()
+	}
+}
+
+// redirects warns of a redirect_uri by which a login would not find back: to another
+// route, where nobody takes the code.
+func (p *parser) redirects() {
+	f := p.file
+	var table *routing.Table
+	for _, pl := range f.Plugins {
+		if pl.OIDC == nil || pl.OIDC.Login == nil || !pl.OIDC.Login.Begin {
+			continue
+		}
+		for _, uri := range pl.OIDC.Login.RedirectURIs {
+			if table == nil {
+				table = f.Table()
+			}
+			if u, err := url.Parse(uri); err == nil && !f.guards(pl, table, u) {
+				p.report(Warning, pl.Line, pl.Path, "redirect_uri %s reaches no route of this plugin: logins would not come back to it", uri)
+			}
+		}
+	}
+}
+
+// guards reports whether a plugin, or one that shares its sessions, is on the route
+// that a URL reaches.
+func (f *File) guards(pl *Plugin, table *routing.Table, u *url.URL) bool {
+	path := u.EscapedPath()
+	if path == "" {
+		path = "/"
+	}
+	e := table.Match(&routing.Request{Host: u.Hostname(), Path: path, Method: "GET", TLS: u.Scheme == "https",
+		Header: func(string) (string, bool) { return "", false }})
+	if e == nil {
+		return false
+	}
+	for _, r := range f.Routes {
+		if r.BundleName() != e.Name {
+			continue
+		}
+		for _, c := range f.Chain(r) {
+			if c == pl || c.OIDC != nil && c.OIDC.Login != nil && c.OIDC.realm() == pl.OIDC.realm() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // index finds entities by name or id and reports those that are there twice.
@@ -219,6 +270,38 @@ func (p *parser) resolvePlugins(services *index[*Service], routes *index[*Route]
 			pl.OIDC.Anonymous = p.anonymous(pl.OIDC.anonymous)
 		}
 	}
+	p.sharedCookies()
+}
+
+// sharedCookies warns of plugins whose sessions take turns in one cookie, and refuses
+// names of which one reads as a part of the other.
+func (p *parser) sharedCookies() {
+	var logins []*Plugin
+	for _, pl := range p.file.Plugins {
+		if pl.OIDC == nil || pl.OIDC.Login == nil {
+			continue
+		}
+		for _, other := range logins {
+			a, b := pl.OIDC.Login, other.OIDC.Login
+			x, y := a.SessionCookie, b.SessionCookie
+			switch {
+			case isPartOf(x.Name, y.Name) || isPartOf(y.Name, x.Name):
+				p.report(Error, pl.Line, pl.Path, "session_cookie_name %q and %q of line %d: one reads as a part of the other", x.Name, y.Name, other.Line)
+			case x.Name == y.Name && x.Path == y.Path && x.Domain == y.Domain && pl.OIDC.realm() != other.OIDC.realm():
+				p.report(Warning, pl.Line, pl.Path, "has the session cookie %q, as the plugin of line %d has, and another issuer, client, "+
+					"scopes or session_audience: who logs in to one is logged out of the other; expected another session_cookie_name", x.Name, other.Line)
+			}
+		}
+		logins = append(logins, pl)
+	}
+}
+
+// isPartOf reports whether a cookie's name is base with a number after it, as the
+// further parts of a long session are named.
+func isPartOf(name, base string) bool {
+	rest, ok := strings.CutPrefix(name, base+"_")
+	_, err := strconv.ParseUint(rest, 10, 16)
+	return ok && err == nil
 }
 
 // anonymous resolves an anonymous consumer, by username or id. Kong answers 500

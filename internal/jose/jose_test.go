@@ -202,6 +202,48 @@ func TestParserRemembers(t *testing.T) {
 	}
 }
 
+// TestParserForgets: a parser remembers few headers, and reads the others anew.
+func TestParserForgets(t *testing.T) {
+	var p Parser
+	for range 2 {
+		for i := range 3 * len(p.headers) {
+			kid := strings.Repeat("k", i+1) // each header begins like the one before
+			tok, code := p.Parse(compact(`{"alg":"RS256","kid":"`+kid+`"}`, `{}`))
+			if code != 0 || tok.KeyID != kid {
+				t.Fatalf("kid %q: %v, %+v", kid, code, tok)
+			}
+		}
+	}
+	if _, code := p.Parse(compact(`{"alg":"RS256"}`, `{}`) + ".x"); code != reason.TokenMalformed {
+		t.Errorf("a fourth part behind a known header: %v", code)
+	}
+}
+
+// TestScan: a token is good until the next one, its clone for ever.
+func TestScan(t *testing.T) {
+	var p Parser
+	raw := compact(goodHeader, `{"sub":"somebody","aud":["a","b"]}`)
+	memory := []byte(raw)
+	scanned, code := p.Scan(text(memory))
+	if code != 0 {
+		t.Fatal(code)
+	}
+	kept := scanned.Clone()
+	clear(memory)
+	again, code := p.Scan(compact(`{"alg":"ES256","kid":"other"}`, `{"n":[1,2,3,4,5,6,7,8,9]}`))
+	if code != 0 || again.KeyID != "other" || again.Alg != ES256 || again.Claims.Root().Get("n").Len() != 9 {
+		t.Fatalf("the second token: %v, %+v", code, again)
+	}
+	sub, _ := kept.Claims.Root().Get("sub").Text()
+	if kept.Raw != raw || kept.KeyID != "k1" || kept.Alg != RS256 || sub != "somebody" ||
+		kept.Claims.Root().Get("aud").Len() != 2 || kept.SigningInput+"."+b64(kept.Signature) != raw {
+		t.Errorf("the clone changed: %+v", kept)
+	}
+	if tok, code := p.Scan("a.b.c"); tok != nil || code == 0 {
+		t.Error("a refused token came back")
+	}
+}
+
 // TestTokenOwnsItsMemory: the text that was parsed may be written over.
 func TestTokenOwnsItsMemory(t *testing.T) {
 	raw := compact(`{"alg":"RS256","kid":"key","typ":"JWT"}`, `{"sub":"somebody"}`)
@@ -214,5 +256,19 @@ func TestTokenOwnsItsMemory(t *testing.T) {
 	sub, _ := tok.Claims.Root().Get("sub").Text()
 	if tok.Raw != raw || tok.KeyID != "key" || sub != "somebody" || tok.SigningInput+"."+b64(tok.Signature) != raw {
 		t.Errorf("the token changed with the text it was parsed from: %+v", tok)
+	}
+}
+
+// BenchmarkScan is what a token costs that nobody has seen before, but for its
+// signature.
+func BenchmarkScan(b *testing.B) {
+	raw := b64(goodHeader) + "." + b64(`{"exp":1795587420,"iat":1795580220,"iss":"https://issuer.example/realms/r","scope":"openid profile","sub":"user"}`) +
+		"." + b64(strings.Repeat("s", 256))
+	var p Parser
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, code := p.Scan(raw); code != 0 {
+			b.Fatal(code)
+		}
 	}
 }

@@ -34,11 +34,20 @@ type Token struct {
 	Claims       jsonx.Doc
 }
 
-// Parser reads tokens. It remembers the last header, for those of one issuer are
+// Parser reads tokens. It remembers the last headers, for those of one issuer are
 // all alike. The zero Parser is ready; it is not safe for concurrent use.
 type Parser struct {
-	encoded string // the last header that was accepted, as it stands in a token
-	header  Header
+	headers [4]known
+	oldest  int // of the headers
+	doc     jsonx.Parser
+	space   []byte
+	token   Token
+}
+
+// known is a header that was accepted, as it stands in a token and as it reads.
+type known struct {
+	encoded string
+	Header
 }
 
 // Parse is Parser.Parse for a single token.
@@ -48,85 +57,141 @@ func Parse(raw string) (*Token, reason.Code) { return new(Parser).Parse(raw) }
 // reason.Unspecified when it succeeded, else why the token is refused. The token
 // shares no memory with raw.
 func (p *Parser) Parse(raw string) (*Token, reason.Code) {
+	t, code := p.Scan(raw)
+	if code != 0 {
+		return nil, code
+	}
+	return t.Clone(), 0
+}
+
+// Scan is Parse for a token that is soon forgotten: it is good until the parser's
+// next one, and while nobody writes over raw. Clone keeps it.
+func (p *Parser) Scan(raw string) (*Token, reason.Code) {
 	if len(raw) > MaxToken {
 		return nil, reason.TokenTooLarge
 	}
-	t, code := p.parse(raw)
-	if code != 0 {
-		// The dots are counted only now: a part that holds one is never accepted.
-		switch strings.Count(raw, ".") {
-		case 2:
-			return nil, code
-		case 4:
-			return nil, reason.TokenEncrypted // RFC 7516 §3.1
-		}
-		return nil, reason.TokenMalformed
+	code := p.scan(raw)
+	if code == 0 {
+		return &p.token, 0
 	}
-	return t, 0
+	// The dots are counted only now: a part that holds one is never accepted.
+	switch strings.Count(raw, ".") {
+	case 2:
+		return nil, code
+	case 4:
+		return nil, reason.TokenEncrypted // RFC 7516 §3.1
+	}
+	return nil, reason.TokenMalformed
 }
 
-func (p *Parser) parse(raw string) (*Token, reason.Code) {
-	first := strings.IndexByte(raw, '.')
+// Clone returns a copy that shares no memory with what the token was read from.
+func (t *Token) Clone() *Token {
+	claims := t.Claims.Source()
+	space := make([]byte, 0, len(t.Raw)+len(claims)+len(t.Signature))
+	space = append(append(append(space, t.Raw...), claims...), t.Signature...)
+	all := text(space)
+	rest := all[len(t.Raw):]
+	return &Token{
+		Header:       t.Header, // it has memory of its own
+		Raw:          all[:len(t.Raw)],
+		SigningInput: all[:len(t.SigningInput)],
+		Claims:       t.Claims.Clone(rest[:len(claims)]),
+		Signature:    rest[len(claims):],
+	}
+}
+
+func (p *Parser) scan(raw string) reason.Code {
+	h := p.known(raw)
+	if h == nil {
+		var code reason.Code
+		if h, code = p.header(raw); code != 0 {
+			return code
+		}
+	}
+	first := len(h.encoded)
 	last := first + 1 + strings.IndexByte(raw[first+1:], '.')
-	if first < 0 || last == first {
+	if last == first {
+		return reason.TokenMalformed
+	}
+	if p.space == nil {
+		p.space = make([]byte, 0, MaxToken)
+	}
+	t := &p.token
+	t.Header, t.Raw, t.SigningInput = h.Header, raw, raw[:last]
+	space, source, ok := decode(p.space, raw[first+1:last])
+	if !ok {
+		return reason.TokenEncoding
+	}
+	var code reason.Code
+	if t.Claims, code = object(&p.doc, source, MaxToken); code != 0 {
+		return code
+	}
+	if _, t.Signature, ok = decode(space, raw[last+1:]); !ok || t.Signature == "" {
+		return reason.SignatureEncoding
+	}
+	return 0
+}
+
+// known returns the header that raw begins with, if it is remembered.
+func (p *Parser) known(raw string) *known {
+	for i := range p.headers {
+		h := &p.headers[i]
+		if n := len(h.encoded); n > 0 && n < len(raw) && raw[n] == '.' && raw[:n] == h.encoded {
+			return h
+		}
+	}
+	return nil
+}
+
+// header reads the header that raw begins with and remembers it.
+func (p *Parser) header(raw string) (*known, reason.Code) {
+	encoded, rest, _ := strings.Cut(raw, ".")
+	if strings.IndexByte(rest, '.') < 0 {
 		return nil, reason.TokenMalformed
 	}
-	space := append(make([]byte, 0, 2*len(raw)), raw...) // of all texts of the token
-	raw = text(space)
-	t := &Token{Raw: raw, SigningInput: raw[:last]}
-	var code reason.Code
-	if p.encoded != "" && raw[:first] == p.encoded {
-		t.Header = p.header
-	} else {
-		if space, code = object(&t.Header.Doc, space, raw[:first], maxHeader); code != 0 {
-			return nil, code
-		}
-		if code := t.Header.read(); code != 0 {
-			return nil, code
-		}
-		p.encoded, p.header = raw[:first], t.Header
+	_, source, ok := decode(nil, encoded)
+	if !ok {
+		return nil, reason.TokenEncoding
 	}
-	if space, code = object(&t.Claims, space, raw[first+1:last], MaxToken); code != 0 {
+	h := known{encoded: strings.Clone(encoded)}
+	var code reason.Code
+	if h.Doc, code = object(new(jsonx.Parser), source, maxHeader); code != 0 {
 		return nil, code
 	}
-	_, sig, ok := decode(space, raw[last+1:])
-	if !ok || sig == "" {
-		return nil, reason.SignatureEncoding
+	if code := h.read(); code != 0 {
+		return nil, code
 	}
-	t.Signature = sig
-	return t, 0
+	at := &p.headers[p.oldest]
+	p.oldest = (p.oldest + 1) % len(p.headers)
+	*at = h
+	return at, 0
 }
 
 // text returns bytes that nobody writes to again as a string.
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-// object decodes one part behind the text in space and reads it as a JSON object.
-func object(doc *jsonx.Doc, space []byte, part string, limit int) ([]byte, reason.Code) {
-	space, source, ok := decode(space, part)
-	if !ok {
-		return nil, reason.TokenEncoding
-	}
-	var err error
-	*doc, err = jsonx.Parse(source, jsonx.Limits{Bytes: limit, Depth: maxDepth, Nodes: maxNodes})
+// object reads one decoded part.
+func object(p *jsonx.Parser, source string, limit int) (jsonx.Doc, reason.Code) {
+	doc, err := p.Parse(source, jsonx.Limits{Bytes: limit, Depth: maxDepth, Nodes: maxNodes})
 	switch err {
 	case nil:
 	case jsonx.ErrDuplicate:
-		return nil, reason.TokenDuplicateKey
+		return doc, reason.TokenDuplicateKey
 	case jsonx.ErrDepth, jsonx.ErrSize:
-		return nil, reason.TokenTooDeep
+		return doc, reason.TokenTooDeep
 	default:
-		return nil, reason.TokenJSON
+		return doc, reason.TokenJSON
 	}
 	if doc.Root().Kind() != jsonx.Object {
-		return nil, reason.TokenJSON
+		return doc, reason.TokenJSON
 	}
-	return space, 0
+	return doc, 0
 }
 
 // decode reads canonical base64url without padding (RFC 7515 §2): every text
 // has one encoding, so that a token cannot be written a second way to slip past
-// a cache or a block list. It writes behind what is in space, which has room, and
-// returns what it wrote as a string.
+// a cache or a block list. It writes behind what is in space and returns what it
+// wrote as a string.
 func decode(space []byte, part string) (rest []byte, decoded string, ok bool) {
 	out := space
 	for ; len(part) >= 4; part = part[4:] {

@@ -85,6 +85,42 @@ func TestDuplicateAmongMany(t *testing.T) {
 	}
 }
 
+// Names that look alike at both ends are told apart by all of their bytes.
+func TestAlikeNames(t *testing.T) {
+	for src, want := range map[string]error{
+		`{"abc":1,"adc":2,"aec":3}`:         nil,
+		`{"abc":1,"adc":2,"aec":3,"adc":4}`: ErrDuplicate,
+		`{"":1,"a":2}`:                      nil,
+		`{"":1,"a":2,"":3}`:                 ErrDuplicate,
+	} {
+		if _, err := Parse(src, Limits{}); err != want {
+			t.Errorf("%s: got %v, want %v", src, err, want)
+		}
+	}
+}
+
+func TestParserReuses(t *testing.T) {
+	var p Parser
+	const src = `{"a":[1,{"b":"c"}]}`
+	doc, err := p.Parse(src, Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := doc.Clone(strings.Clone(src))
+	for _, other := range []string{`[]`, `{"a":`, `[[[[]]],"x","y","z",1,2,3,4,5,6,7,8,9]`} {
+		if _, err := p.Parse(other, Limits{}); err != nil && err != ErrSyntax {
+			t.Fatal(err)
+		}
+	}
+	if n := kept.Root().Get("a").Len(); n != 2 || kept.Source() != src {
+		t.Errorf("the clone changed: %d elements", n)
+	}
+	again, err := p.Parse(src, Limits{})
+	if err != nil || again.Root().Get("a").Len() != 2 {
+		t.Errorf("the fourth document: %v", err)
+	}
+}
+
 func TestValue(t *testing.T) {
 	doc, err := Parse(`{"s":"x\u0079","n":-42,"f":1.5,"e":1e3,"big":12345678901234567890,
 		"t":true,"o":{"k":[1,"two",null]},"z":null,"esc\n":1}`, Limits{})

@@ -1,5 +1,7 @@
 package jsonx
 
+import "slices"
+
 // Kind is the type of a JSON value. The zero Kind is that of an absent value.
 type Kind uint8
 
@@ -84,13 +86,25 @@ type Doc struct {
 // Parse reads one JSON value that fills src but for white space around it.
 // The error is an Error.
 func Parse(src string, limits Limits) (Doc, error) {
+	p := Parser{nodes: make([]node, 0, min(len(src)/8+4, 64))}
+	return p.Parse(src, limits)
+}
+
+// Parser parses one document after the other into the same memory. The zero Parser
+// is ready; it is not safe for concurrent use.
+type Parser struct{ nodes []node }
+
+// Parse is the function Parse, but the document is good until the next one only:
+// Clone keeps it.
+func (m *Parser) Parse(src string, limits Limits) (Doc, error) {
 	limits = limits.withDefaults()
 	if len(src) > limits.Bytes {
 		return Doc{}, ErrSize
 	}
-	p := parser{src: src, limits: limits, nodes: make([]node, 0, min(len(src)/8+4, 64))}
-	p.space()
-	if err := p.value(0); err != 0 {
+	p := parser{src: src, limits: limits, nodes: m.nodes[:0]}
+	err := p.value(p.peek(), 0)
+	m.nodes = p.nodes
+	if err != 0 {
 		return Doc{}, err
 	}
 	p.space()
@@ -99,6 +113,10 @@ func Parse(src string, limits Limits) (Doc, error) {
 	}
 	return Doc{src: src, nodes: p.nodes}, nil
 }
+
+// Clone returns a copy that shares no memory with d but for src, which has to read
+// as Source does.
+func (d *Doc) Clone(src string) Doc { return Doc{src: src, nodes: slices.Clone(d.nodes)} }
 
 // Source returns the text that was parsed.
 func (d *Doc) Source() string { return d.src }
@@ -113,44 +131,61 @@ type parser struct {
 	limits Limits
 }
 
-func (p *parser) space() {
-	for p.pos < len(p.src) {
-		switch p.src[p.pos] {
-		case ' ', '\t', '\n', '\r':
-			p.pos++
-		default:
-			return
-		}
+// peek steps over white space and returns the byte that comes next, 0 when none does.
+func (p *parser) peek() byte {
+	if p.pos < len(p.src) && p.src[p.pos] > ' ' {
+		return p.src[p.pos]
 	}
+	return p.space()
 }
 
-// open appends a node and returns its index.
-func (p *parser) open(kind Kind, start int) (int, Error) {
+func (p *parser) space() byte {
+	for ; p.pos < len(p.src); p.pos++ {
+		switch c := p.src[p.pos]; c {
+		case ' ', '\t', '\n', '\r':
+		default:
+			return c
+		}
+	}
+	return 0
+}
+
+// open appends the node of an array or object and returns its index.
+func (p *parser) open(kind Kind, depth int) (int, Error) {
+	if depth >= p.limits.Depth {
+		return 0, ErrDepth
+	}
 	if len(p.nodes) >= p.limits.Nodes {
 		return 0, ErrSize
 	}
-	p.nodes = append(p.nodes, node{kind: kind, start: uint32(start)})
+	p.nodes = append(p.nodes, node{kind: kind, start: uint32(p.pos)})
+	p.pos++
 	return len(p.nodes) - 1, 0
 }
 
+// close steps over the last byte of an array or object.
 func (p *parser) close(i int) {
+	p.pos++
 	p.nodes[i].end = uint32(p.pos)
 	p.nodes[i].next = uint32(len(p.nodes))
 }
 
-func (p *parser) value(depth int) Error {
-	if p.pos >= len(p.src) {
-		return ErrSyntax
-	}
-	switch c := p.src[p.pos]; {
-	case c == '{':
-		return p.object(depth)
-	case c == '[':
-		return p.array(depth)
+// scalar appends the node of a scalar or member name.
+func (p *parser) scalar(kind Kind, start, end int, escaped bool) {
+	p.nodes = append(p.nodes, node{uint32(start), uint32(end), uint32(len(p.nodes) + 1), kind, escaped})
+}
+
+// value reads a value that begins with c, which comes next.
+func (p *parser) value(c byte, depth int) Error {
+	switch {
 	case c == '"':
 		return p.text()
 	case c == '-' || c >= '0' && c <= '9':
 		return p.number()
+	case c == '{':
+		return p.object(depth)
+	case c == '[':
+		return p.array(depth)
 	case c == 't':
 		return p.word(True, "true")
 	case c == 'f':
@@ -162,99 +197,83 @@ func (p *parser) value(depth int) Error {
 }
 
 func (p *parser) word(kind Kind, word string) Error {
-	if len(p.src)-p.pos < len(word) || p.src[p.pos:p.pos+len(word)] != word {
+	end := p.pos + len(word)
+	if end > len(p.src) || p.src[p.pos:end] != word {
 		return ErrSyntax
 	}
-	i, err := p.open(kind, p.pos)
-	if err != 0 {
-		return err
+	if len(p.nodes) >= p.limits.Nodes {
+		return ErrSize
 	}
-	p.pos += len(word)
-	p.close(i)
+	p.scalar(kind, p.pos, end, false)
+	p.pos = end
 	return 0
 }
 
 func (p *parser) array(depth int) Error {
-	if depth >= p.limits.Depth {
-		return ErrDepth
-	}
-	self, err := p.open(Array, p.pos)
+	self, err := p.open(Array, depth)
 	if err != 0 {
 		return err
 	}
-	p.pos++
-	p.space()
-	if p.next(']') {
+	c := p.peek()
+	if c == ']' {
 		p.close(self)
 		return 0
 	}
 	for {
-		if err := p.value(depth + 1); err != 0 {
+		if err := p.value(c, depth+1); err != 0 {
 			return err
 		}
-		p.space()
-		if p.next(']') {
+		switch p.peek() {
+		case ',':
+			p.pos++
+			c = p.peek()
+		case ']':
 			p.close(self)
 			return 0
-		}
-		if !p.next(',') {
+		default:
 			return ErrSyntax
 		}
-		p.space()
 	}
 }
 
 func (p *parser) object(depth int) Error {
-	if depth >= p.limits.Depth {
-		return ErrDepth
-	}
-	self, err := p.open(Object, p.pos)
+	self, err := p.open(Object, depth)
 	if err != 0 {
 		return err
 	}
-	p.pos++
-	p.space()
-	if p.next('}') {
+	c := p.peek()
+	if c == '}' {
 		p.close(self)
 		return 0
 	}
 	for {
-		if p.pos >= len(p.src) || p.src[p.pos] != '"' {
+		if c != '"' {
 			return ErrSyntax
 		}
 		if err := p.text(); err != 0 {
 			return err
 		}
-		p.space()
-		if !p.next(':') {
+		if p.peek() != ':' {
 			return ErrSyntax
 		}
-		p.space()
-		if err := p.value(depth + 1); err != 0 {
+		p.pos++
+		if err := p.value(p.peek(), depth+1); err != 0 {
 			return err
 		}
-		p.space()
-		if p.next('}') {
+		switch p.peek() {
+		case ',':
+			p.pos++
+			c = p.peek()
+		case '}':
 			p.close(self)
 			if p.duplicate(self) {
 				return ErrDuplicate
 			}
 			return 0
-		}
-		if !p.next(',') {
+		default:
 			return ErrSyntax
 		}
-		p.space()
 	}
-}
-
-// next steps over c if it comes next.
-func (p *parser) next(c byte) bool {
-	if p.pos < len(p.src) && p.src[p.pos] == c {
-		p.pos++
-		return true
-	}
-	return false
 }
 
 // few is up to how many members plain names are compared in pairs; for more, and
@@ -263,19 +282,28 @@ const few = 24
 
 // duplicate reports whether the closed object at index self has a name twice.
 func (p *parser) duplicate(self int) bool {
-	first, end := self+1, int(p.nodes[self].next)
+	src, nodes := p.src, p.nodes
+	first, end := self+1, int(nodes[self].next)
 	count := 0
-	for i := first; i < end; i = int(p.nodes[i+1].next) {
-		n := &p.nodes[i]
+	var marks uint64 // of the names so far; two names with one mark need a look
+	for i := first; i < end; i = int(nodes[i+1].next) {
+		n := nodes[i]
 		if count++; count > few || n.escaped {
 			return p.duplicateOfMany(first, end)
 		}
-		name := p.src[n.start:n.end]
-		for j := first; j < i; j = int(p.nodes[j+1].next) {
-			if m := &p.nodes[j]; p.src[m.start:m.end] == name {
-				return true
+		name := src[n.start:n.end]
+		mark := uint64(1) << (len(name) & 63)
+		if name != "" {
+			mark = uint64(1) << ((len(name) + 5*int(name[0]) + 11*int(name[len(name)-1])) & 63)
+		}
+		if marks&mark != 0 {
+			for j := first; j < i; j = int(nodes[j+1].next) {
+				if m := nodes[j]; src[m.start:m.end] == name {
+					return true
+				}
 			}
 		}
+		marks |= mark
 	}
 	return false
 }
@@ -294,34 +322,39 @@ func (p *parser) duplicateOfMany(first, end int) bool {
 
 // number reads by the grammar of RFC 8259 §6.
 func (p *parser) number() Error {
-	i, err := p.open(Number, p.pos)
-	if err != 0 {
-		return err
+	if len(p.nodes) >= p.limits.Nodes {
+		return ErrSize
 	}
-	p.next('-')
-	if !p.next('0') && !p.digits() {
+	src, i, ok := p.src, p.pos, true
+	if src[i] == '-' {
+		i++
+	}
+	if i < len(src) && src[i] == '0' {
+		i++
+	} else if i, ok = digits(src, i); !ok {
 		return ErrSyntax
 	}
-	if p.next('.') && !p.digits() {
-		return ErrSyntax
-	}
-	if p.next('e') || p.next('E') {
-		if !p.next('+') {
-			p.next('-')
-		}
-		if !p.digits() {
+	if i < len(src) && src[i] == '.' {
+		if i, ok = digits(src, i+1); !ok {
 			return ErrSyntax
 		}
 	}
-	p.close(i)
+	if i < len(src) && src[i]|0x20 == 'e' {
+		if i++; i < len(src) && (src[i] == '+' || src[i] == '-') {
+			i++
+		}
+		if i, ok = digits(src, i); !ok {
+			return ErrSyntax
+		}
+	}
+	p.scalar(Number, p.pos, i, false)
+	p.pos = i
 	return 0
 }
 
 // digits steps over at least one digit.
-func (p *parser) digits() bool {
-	start := p.pos
-	for p.pos < len(p.src) && p.src[p.pos] >= '0' && p.src[p.pos] <= '9' {
-		p.pos++
+func digits(src string, i int) (end int, ok bool) {
+	for end = i; end < len(src) && src[end]-'0' <= 9; end++ {
 	}
-	return p.pos > start
+	return end, end > i
 }

@@ -5,71 +5,78 @@ import (
 	"unicode/utf8"
 )
 
+// plain are the bytes that stand for themselves in a string.
+var plain = func() (table [256]bool) {
+	for c := byte(0x20); c < utf8.RuneSelf; c++ {
+		table[c] = c != '"' && c != '\\'
+	}
+	return table
+}()
+
 // text reads a string or member name; p.pos is at the opening quote.
 func (p *parser) text() Error {
-	p.pos++
-	i, err := p.open(String, p.pos)
-	if err != 0 {
-		return err
+	if len(p.nodes) >= p.limits.Nodes {
+		return ErrSize
 	}
-	for p.pos < len(p.src) {
-		switch c := p.src[p.pos]; {
+	src, i, escaped := p.src, p.pos+1, false
+	for i < len(src) {
+		switch c := src[i]; {
+		case plain[c]:
+			i++
 		case c == '"':
-			p.close(i)
-			p.pos++
+			p.scalar(String, p.pos+1, i, escaped)
+			p.pos = i + 1
 			return 0
 		case c == '\\':
-			p.nodes[i].escaped = true
-			if err := p.escape(); err != 0 {
+			size, err := escape(src[i:])
+			if err != 0 {
 				return err
 			}
+			i += size
+			escaped = true
 		case c < 0x20:
 			return ErrSyntax
-		case c < utf8.RuneSelf:
-			p.pos++
 		default:
-			r, size := utf8.DecodeRuneInString(p.src[p.pos:])
+			r, size := utf8.DecodeRuneInString(src[i:])
 			if r == utf8.RuneError && size == 1 {
 				return ErrText
 			}
-			p.pos += size
+			i += size
 		}
 	}
 	return ErrSyntax
 }
 
-// escape steps over one escape sequence, or two where they form a surrogate pair.
-func (p *parser) escape() Error {
-	if p.pos+1 >= len(p.src) {
-		return ErrSyntax
+// escape returns the length of the escape sequence that src begins with, of both
+// where two form a surrogate pair.
+func escape(src string) (size int, err Error) {
+	if len(src) < 2 {
+		return 0, ErrSyntax
 	}
-	switch p.src[p.pos+1] {
+	switch src[1] {
 	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-		p.pos += 2
-		return 0
+		return 2, 0
 	case 'u':
 	default:
-		return ErrSyntax
+		return 0, ErrSyntax
 	}
-	r, ok := hex4(p.src, p.pos+2)
+	r, ok := hex4(src, 2)
 	if !ok {
-		return ErrSyntax
+		return 0, ErrSyntax
 	}
-	p.pos += 6
 	if !utf16.IsSurrogate(r) {
-		return 0
+		return 6, 0
 	}
-	if p.pos+1 < len(p.src) && p.src[p.pos] == '\\' && p.src[p.pos+1] == 'u' {
-		low, ok := hex4(p.src, p.pos+2)
+	if len(src) > 7 && src[6] == '\\' && src[7] == 'u' {
+		low, ok := hex4(src, 8)
 		if !ok {
-			return ErrSyntax
+			return 0, ErrSyntax
 		}
 		if utf16.DecodeRune(r, low) != utf8.RuneError {
-			p.pos += 6
-			return 0
+			return 12, 0
 		}
 	}
-	return ErrText
+	return 0, ErrText
 }
 
 // hex4 reads the four digits of \uXXXX.
@@ -96,10 +103,13 @@ func hex4(s string, at int) (rune, bool) {
 // text returns the value of a string node: a part of src where it has no
 // escapes, else a new string.
 func text(src string, n node) string {
-	raw := src[n.start:n.end]
-	if !n.escaped {
-		return raw
+	if n.escaped {
+		return unescape(src[n.start:n.end])
 	}
+	return src[n.start:n.end]
+}
+
+func unescape(raw string) string {
 	out := make([]byte, 0, len(raw))
 	for i := 0; i < len(raw); {
 		if raw[i] != '\\' {

@@ -133,11 +133,12 @@ func (v Value) Int() (i int64, ok bool) {
 	if len(raw) > 18 {
 		return 0, false
 	}
-	for _, c := range []byte(raw) {
-		if c < '0' || c > '9' {
+	for at := range len(raw) {
+		c := raw[at] - '0'
+		if c > 9 {
 			return 0, false
 		}
-		i = i*10 + int64(c-'0')
+		i = i*10 + int64(c)
 	}
 	if negative {
 		i = -i

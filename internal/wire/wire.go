@@ -40,10 +40,11 @@ const (
 	PathAsk     = "/v1/ask"
 )
 
-// Bounds on bodies. A question holds at most one token, an answer at most one
+// Bounds on bodies. A question holds at most one token, or the cookies of a session
+// and a path that may be six times as long once it is escaped; an answer at most one
 // key set.
 const (
-	MaxQuestion = 64 << 10
+	MaxQuestion = 128 << 10
 	MaxAnswer   = 1 << 20
 	MaxChanges  = 256 << 10
 )

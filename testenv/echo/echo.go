@@ -38,6 +38,7 @@ type Server struct {
 
 	mu    sync.Mutex // guards what follows
 	seen  map[string][]Request
+	last  []Request // the newest of all, recent at most
 	total int
 	srv   *http.Server
 }
@@ -98,10 +99,25 @@ func (s *Server) Total() int {
 	return s.total
 }
 
+// recent bounds what Since has.
+const recent = 256
+
+// Since returns what has arrived since Total was a number: of a browser, which adds
+// no test id. It is for fewer requests than recent.
+func (s *Server) Since(total int) []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := min(s.total-total, len(s.last))
+	return append([]Request(nil), s.last[len(s.last)-n:]...)
+}
+
 func (s *Server) note(r Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.total++
+	if s.last = append(s.last, r); len(s.last) >= 2*recent {
+		s.last = append([]Request(nil), s.last[recent:]...)
+	}
 	if id := r.Header(TestID); id != "" {
 		s.seen[id] = append(s.seen[id], r)
 	}

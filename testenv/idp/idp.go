@@ -54,9 +54,25 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
+// StartTLS is Start by https, with a certificate that nobody knows: Certificate.
+func StartTLS(t testing.TB) *Server {
+	t.Helper()
+	s := newServer()
+	s.Server = httptest.NewTLSServer(http.HandlerFunc(s.route))
+	t.Cleanup(s.Close)
+	s.Add("k1", "RS256", "rsa2048")
+	return s
+}
+
 // New returns a provider without keys. It can sign nobody in before Add.
 func New() *Server {
-	s := &Server{
+	s := newServer()
+	s.Server = httptest.NewServer(http.HandlerFunc(s.route))
+	return s
+}
+
+func newServer() *Server {
+	return &Server{
 		done:       make(chan struct{}),
 		signers:    map[string]signer{},
 		shape:      Plain,
@@ -72,8 +88,6 @@ func New() *Server {
 		refreshes:  map[string]*refresh{},
 		accesses:   map[string]*access{},
 	}
-	s.Server = httptest.NewServer(http.HandlerFunc(s.route))
-	return s
 }
 
 // Close stops the provider. Answers that stall are cut off.

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	navigate = "Sec-Fetch-Mode: navigate|Sec-Fetch-Dest: document"
-	html     = "Accept: text/html,*/*;q=0.8"
+	byLink = "Sec-Fetch-Mode: navigate|Sec-Fetch-Dest: document"
+	asHTML = "Accept: text/html,*/*;q=0.8"
 )
 
 // TestChallenge: a login begins where a person will see the page, and nowhere else
@@ -32,35 +32,35 @@ func TestChallenge(t *testing.T) {
 			status                       int
 			begun                        bool
 		}{
-			{"a navigation", "GET", "/r/p", navigate, 302, true},
-			{"a navigation by HEAD", "HEAD", "/r/p", navigate, 302, true},
-			{"an old browser", "GET", "/r/p", html, 302, true},
-			{"an old browser's HEAD", "HEAD", "/r/p", html, 302, true},
-			{"a user's navigation", "GET", "/r/p", navigate + "|Sec-Fetch-User: ?1|Upgrade-Insecure-Requests: 1", 302, true},
-			{"a script", "GET", "/r/p", "Sec-Fetch-Mode: cors|Sec-Fetch-Dest: empty|" + html, 401, false},
+			{"a navigation", "GET", "/r/p", byLink, 302, true},
+			{"a navigation by HEAD", "HEAD", "/r/p", byLink, 302, true},
+			{"an old browser", "GET", "/r/p", asHTML, 302, true},
+			{"an old browser's HEAD", "HEAD", "/r/p", asHTML, 302, true},
+			{"a user's navigation", "GET", "/r/p", byLink + "|Sec-Fetch-User: ?1|Upgrade-Insecure-Requests: 1", 302, true},
+			{"a script", "GET", "/r/p", "Sec-Fetch-Mode: cors|Sec-Fetch-Dest: empty|" + asHTML, 401, false},
 			{"a script's HEAD", "HEAD", "/r/p", "Sec-Fetch-Mode: cors|Sec-Fetch-Dest: empty", 401, false},
-			{"an image", "GET", "/r/p", "Sec-Fetch-Mode: no-cors|Sec-Fetch-Dest: image|" + html, 401, false},
-			{"a frame", "GET", "/r/p", "Sec-Fetch-Mode: navigate|Sec-Fetch-Dest: iframe|" + html, 401, false},
-			{"half of Fetch Metadata", "GET", "/r/p", "Sec-Fetch-Mode: navigate|" + html, 401, false},
+			{"an image", "GET", "/r/p", "Sec-Fetch-Mode: no-cors|Sec-Fetch-Dest: image|" + asHTML, 401, false},
+			{"a frame", "GET", "/r/p", "Sec-Fetch-Mode: navigate|Sec-Fetch-Dest: iframe|" + asHTML, 401, false},
+			{"half of Fetch Metadata", "GET", "/r/p", "Sec-Fetch-Mode: navigate|" + asHTML, 401, false},
 			{"curl", "GET", "/r/p", "Accept: */*", 401, false},
 			{"nothing said", "GET", "/r/p", "X: y", 401, false},
-			{"jQuery", "GET", "/r/p", html + "|X-Requested-With: XMLHttpRequest", 401, false},
-			{"a prefetch", "GET", "/r/p", navigate + "|Sec-Purpose: prefetch", 401, false},
-			{"a prerender", "GET", "/r/p", navigate + "|Sec-Purpose: prefetch;prerender", 401, false},
-			{"a prefetch of old", "GET", "/r/p", navigate + "|Purpose: prefetch", 401, false},
-			{"Firefox's prefetch", "GET", "/r/p", navigate + "|X-Moz: prefetch", 401, false},
-			{"Safari's preview", "GET", "/r/p", navigate + "|X-Purpose: preview", 401, false},
-			{"a form", "POST", "/r/p", navigate + "|" + html, 401, false},
+			{"jQuery", "GET", "/r/p", asHTML + "|X-Requested-With: XMLHttpRequest", 401, false},
+			{"a prefetch", "GET", "/r/p", byLink + "|Sec-Purpose: prefetch", 401, false},
+			{"a prerender", "GET", "/r/p", byLink + "|Sec-Purpose: prefetch;prerender", 401, false},
+			{"a prefetch of old", "GET", "/r/p", byLink + "|Purpose: prefetch", 401, false},
+			{"Firefox's prefetch", "GET", "/r/p", byLink + "|X-Moz: prefetch", 401, false},
+			{"Safari's preview", "GET", "/r/p", byLink + "|X-Purpose: preview", 401, false},
+			{"a form", "POST", "/r/p", byLink + "|" + asHTML, 401, false},
 			{"a script's POST", "POST", "/r/p", "Accept: */*", 401, false},
-			{"PUT", "PUT", "/r/p", navigate, 401, false},
-			{"DELETE", "DELETE", "/r/p", navigate, 401, false},
+			{"PUT", "PUT", "/r/p", byLink, 401, false},
+			{"DELETE", "DELETE", "/r/p", byLink, 401, false},
 			{"OPTIONS", "OPTIONS", "/r/p", "Origin: https://a.example|Access-Control-Request-Method: GET", 401, false},
 			{"a preflight that may pass", "OPTIONS", "/preflight/p", "Origin: https://a.example|Access-Control-Request-Method: GET", 200, false},
 			{"a WebSocket", "GET", "/r/ws", "Connection: Upgrade|Upgrade: websocket|Sec-WebSocket-Version: 13|Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", 401, false},
-			{"a WebSocket that wants HTML", "GET", "/r/ws", "Connection: Upgrade|Upgrade: websocket|Sec-WebSocket-Version: 13|Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==|" + html, 401, false},
-			{"a page where nobody signs in", "GET", "/s/p", navigate, 401, false},
-			{"a page that is anonymous", "GET", "/anon/p", navigate, 200, false},
-			{"a bad token", "GET", "/s/p", navigate + "|Authorization: Bearer x.y.z", 401, false},
+			{"a WebSocket that wants HTML", "GET", "/r/ws", "Connection: Upgrade|Upgrade: websocket|Sec-WebSocket-Version: 13|Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==|" + asHTML, 401, false},
+			{"a page where nobody signs in", "GET", "/s/p", byLink, 401, false},
+			{"a page that is anonymous", "GET", "/anon/p", byLink, 200, false},
+			{"a bad token", "GET", "/s/p", byLink + "|Authorization: Bearer x.y.z", 401, false},
 		} {
 			t.Run(c.what, func(t *testing.T) {
 				id := tokens.Random()
@@ -84,7 +84,7 @@ func TestChallenge(t *testing.T) {
 			})
 		}
 		t.Run("gRPC", func(t *testing.T) {
-			for _, header := range []string{"Content-Type: application/grpc", "Content-Type: application/grpc+proto|" + html} {
+			for _, header := range []string{"Content-Type: application/grpc", "Content-Type: application/grpc+proto|" + asHTML} {
 				p := visitor.New(t).Send("POST", r.URL+"/r/grpc/a.B/C", append(strings.Split(header, "|"), "TE: trailers")...)
 				if p.StatusCode != 200 || p.Header.Get("Grpc-Status") != "16" || len(p.Header["Set-Cookie"]) != 0 {
 					t.Errorf("%d %v", p.StatusCode, p.Header)

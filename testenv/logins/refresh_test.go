@@ -236,9 +236,16 @@ func refreshNoIDToken(t *testing.T, r *rig) {
 
 // refreshOff: without refreshes the session ends with its token.
 func refreshOff(t *testing.T, r *rig) {
-	v := r.expired(t, "/fixed/page", "alice")
+	r.idp.Set(func(o *idp.Options) { o.AccessLifetime = 2 * time.Second })
+	v := r.entered(t, "/fixed/page", "alice")
+	r.idp.Set(func(o *idp.Options) { o.AccessLifetime = 5 * time.Minute })
 	before := r.refreshes()
-	p, _ := r.ask(t, v, "/fixed/page", 401)
+	last := r.copyOf(t, v)
+	testenv.Eventually(t, 15*time.Second, "the end of the token", func() bool {
+		p, err := v.Try("GET", r.URL+"/fixed/page")
+		return err == nil && p.StatusCode == 401
+	})
+	p, _ := r.ask(t, last, "/fixed/page", 401)
 	r.reason(t, p, "session_expired")
 	if p := v.Open(r.URL + "/fixed/page"); p.StatusCode != 302 {
 		t.Errorf("a page: %d", p.StatusCode)

@@ -42,7 +42,30 @@ func start(t *testing.T, host, file string, set func(s *idp.Server), o stack.Opt
 		set(r.idp)
 	}
 	r.Stack = stack.Start(t, host, r.fill(file), o)
+	t.Cleanup(func() { r.quiet(t) })
 	return r
+}
+
+// quiet asserts that no log has a token, a code or a cookie in it (D11).
+func (r *rig) quiet(t testing.TB) {
+	t.Helper()
+	logs := r.Gateway.Log()
+	if r.Sidecar != nil {
+		logs += r.Sidecar.Log()
+	}
+	secrets := []string{"eyJ", "session=", "authorization_", "app secret & more", "app+secret"}
+	for _, c := range r.idp.Calls("token") {
+		for _, name := range []string{"code", "refresh_token", "code_verifier", "client_assertion"} {
+			if v := c.Form.Get(name); v != "" {
+				secrets = append(secrets, v)
+			}
+		}
+	}
+	for _, s := range secrets {
+		if i := strings.Index(logs, s); i >= 0 {
+			t.Errorf("%s: a log has %.12s… in it: …%.80s…", r.Host, s, logs[max(0, i-40):])
+		}
+	}
 }
 
 // fill puts the addresses of this run into a file.

@@ -27,7 +27,7 @@ type Options struct {
 	// Apart runs the host with a sidecar in a process of its own.
 	Apart bool
 	// TLS leaves the listeners to the file, in which ${LISTEN} and ${LISTEN_TLS}
-	// stand for the addresses.
+	// stand for the addresses. ${PORT} is the port of the first in any file.
 	TLS bool
 	// Args are added to the command line of serve.
 	Args []string
@@ -92,7 +92,7 @@ func Start(t testing.TB, host, file string, o Options) *Stack {
 // Write replaces the declarative file by renaming, as a careful editor does.
 func (s *Stack) Write(file string) {
 	s.t.Helper()
-	file = strings.NewReplacer("${LISTEN}", s.Addr, "${LISTEN_TLS}", s.TLS).Replace(file)
+	file = strings.NewReplacer("${LISTEN}", s.Addr, "${LISTEN_TLS}", s.TLS, "${PORT}", s.Port()).Replace(file)
 	tmp := s.Path + ".new"
 	if err := os.WriteFile(tmp, []byte(file), 0o600); err != nil {
 		s.t.Fatal(err)
@@ -100,6 +100,19 @@ func (s *Stack) Write(file string) {
 	if err := os.Rename(tmp, s.Path); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// Port returns the port of the traffic, which any name of this machine has.
+func (s *Stack) Port() string { return s.Addr[strings.LastIndexByte(s.Addr, ':')+1:] }
+
+// Check returns what `sallyport check` says of the file.
+func (s *Stack) Check() string {
+	s.t.Helper()
+	out, err := exec.Command(s.binary, "check", s.Path).CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("sallyport check: %v: %s", err, out)
+	}
+	return string(out)
 }
 
 // Socket returns the path of the sidecar's socket.
@@ -180,7 +193,7 @@ func (s *Stack) Reason(requestID string) string {
 			if !strings.Contains(line, "request_id="+requestID) {
 				continue
 			}
-			if _, rest, ok := strings.Cut(line, "denied reason="); ok {
+			if _, rest, ok := strings.Cut(line, " reason="); ok {
 				reason, _, _ = strings.Cut(rest, " ")
 				return true
 			}

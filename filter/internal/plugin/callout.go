@@ -13,6 +13,7 @@ import (
 // reason.Overloaded: an attacker may slow down new credentials, not fill memory.
 const (
 	maxQuestions = 256  // calls under way
+	maxBrowsers  = 192  // of them those that may wait for an identity provider
 	maxWaiting   = 2048 // requests that wait for them
 )
 
@@ -21,6 +22,8 @@ type callouts struct {
 	byToken map[uint32]*callout
 	byName  map[string]*callout // questions by their identity
 	waiting int
+	// browsers are the questions of sessions and logins among byName.
+	browsers int
 }
 
 type callKind uint8
@@ -54,10 +57,10 @@ func (v *vm) ask(stream uint32, s *policy.Step, route string) reason.Code {
 	}
 	call := c.byName[s.Question.Identity]
 	if req := s.Question.Request; req != nil && call == nil {
-		req.Peer, req.Port = connection()
+		connection(req)
 	}
 	if call == nil {
-		if len(c.byName) >= maxQuestions {
+		if len(c.byName) >= maxQuestions || s.Question.Kind.OfBrowser() && c.browsers >= maxBrowsers {
 			return reason.Overloaded
 		}
 		call = &callout{kind: callAsk, question: s.Question}
@@ -75,6 +78,9 @@ func (v *vm) ask(stream uint32, s *policy.Step, route string) reason.Code {
 			c.byName = make(map[string]*callout)
 		}
 		c.byName[s.Question.Identity] = call
+		if s.Question.Kind.OfBrowser() {
+			c.browsers++
+		}
 		v.stats.pendingAsked++
 	}
 	call.waiters = append(call.waiters, waiter{stream: stream, route: strings.Clone(route), pending: s.Pending})
@@ -167,6 +173,9 @@ func (v *vm) answer(kind callKind, headers, bodySize uint32) (status, body strin
 // gotAnswer resumes everybody who waits for a question.
 func (v *vm) gotAnswer(call *callout, body string, code reason.Code, now int64) {
 	delete(v.calls.byName, call.question.Identity)
+	if call.question.Kind.OfBrowser() {
+		v.calls.browsers--
+	}
 	v.calls.waiting -= len(call.waiters)
 	var answer wire.Answer
 	if code == reason.Unspecified {

@@ -44,7 +44,11 @@ func (l *logger) denied(s *policy.Step, route string) {
 	if s.Note != "" {
 		b = append(printable(b, s.Note, 512), ' ')
 	}
-	b = append(append(b, "denied reason="...), s.Reason.Error()...)
+	word := "denied"
+	if s.Reason.Step() {
+		word = "answered"
+	}
+	b = append(append(append(b, word...), " reason="...), s.Reason.Error()...)
 	b = printable(append(b, " route="...), route, 128)
 	b = printable(append(b, " request_id="...), s.RequestID, 64)
 	l.buf = b

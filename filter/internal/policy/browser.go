@@ -81,6 +81,9 @@ func (r *run) challenge(p *bundle.Plugin, l *bundle.Login, code reason.Code) (re
 	if !l.Begin || p.OIDC.Anonymous != nil || r.try.asked&(1<<wire.Begin) != 0 || !r.navigation() {
 		return code, nil
 	}
+	if path, _, _ := strings.Cut(r.facts.path, "?"); len(path) > wire.MaxPath {
+		return code, nil // nobody could come back to it
+	}
 	switch code {
 	case reason.CredentialMissing, reason.SessionInvalid, reason.SessionExpired, reason.SessionRevoked,
 		reason.RefreshRefused, reason.SubjectMismatch:
@@ -93,7 +96,7 @@ func (r *run) challenge(p *bundle.Plugin, l *bundle.Login, code reason.Code) (re
 // request's memory, so everything is cloned. What the proxy knows of the connection
 // is added by the glue, which alone can ask it.
 func (r *run) browserQuestion(p *bundle.Plugin, kind wire.Kind, cookies []wire.Cookie) *Question {
-	req := &wire.Request{ID: strings.Clone(r.facts.id), Scheme: r.scheme()}
+	req := &wire.Request{ID: shortID(r.facts.id), Scheme: r.scheme()}
 	for _, c := range cookies {
 		req.Cookies = append(req.Cookies, wire.Cookie{Name: strings.Clone(c.Name), Value: strings.Clone(c.Value)})
 	}
@@ -108,15 +111,24 @@ func (r *run) browserQuestion(p *bundle.Plugin, kind wire.Kind, cookies []wire.C
 		path = cleanTarget(path)
 	}
 	if len(path) > wire.MaxPath {
-		path, _, _ = strings.Cut(path, "?")
+		if path, _, _ = strings.Cut(path, "?"); len(path) > wire.MaxPath {
+			path = ""
+		}
 	}
-	req.Path, req.Method, req.Authority = strings.Clone(path), strings.Clone(r.facts.method), strings.Clone(r.facts.authority)
+	req.Path, req.Method, req.Authority = strings.Clone(path), strings.Clone(r.facts.method), hostOnly(r.facts.authority)
 	req.Route, req.Navigation, req.Attempt = r.route.Name, r.navigation(), r.try.loginAttempt
-	req.ForwardedHost, req.ForwardedPort = strings.Clone(r.header("x-forwarded-host")), strings.Clone(r.header("x-forwarded-port"))
+	req.ForwardedHost, req.ForwardedPort = hostOnly(r.header("x-forwarded-host")), hostOnly(r.header("x-forwarded-port"))
 	r.engine.serial++
 	q.Identity = kind.String() + "\x00" + serialText(r.engine.serial)
 	return q
 }
+
+// hostOnly returns a copy of what may be a host or several, cut where it is too long
+// to be one.
+func hostOnly(s string) string { return strings.Clone(s[:min(len(s), 1024)]) }
+
+// shortID returns a copy of the request's id, which a trusted client may have chosen.
+func shortID(id string) string { return strings.Clone(id[:min(len(id), 128)]) }
 
 // serialText writes a number as bytes that name it.
 func serialText(n uint64) string {
@@ -196,7 +208,9 @@ var answered = [...]string{"code", "state", "iss", "error", "error_description",
 func cleanTarget(target string) string {
 	path, rest, _ := strings.Cut(target, "?")
 	path = "/" + strings.TrimLeft(path, "/")
-	kept := ""
+	kept := make([]byte, 0, len(target)+1)
+	kept = append(kept, path...)
+	mark := byte('?')
 	for rest != "" {
 		var pair string
 		pair, rest, _ = strings.Cut(rest, "&")
@@ -207,13 +221,11 @@ func cleanTarget(target string) string {
 			drop = drop || name == a
 		}
 		if !drop {
-			kept += "&" + pair
+			kept = append(append(kept, mark), pair...)
+			mark = '&'
 		}
 	}
-	if kept == "" {
-		return path
-	}
-	return path + "?" + kept[1:]
+	return string(kept)
 }
 
 // scheme returns what the client used: the proxy writes this header itself, or
@@ -235,12 +247,15 @@ func (r *run) header(name string) string {
 	return ""
 }
 
-// navigation reports whether the answer is a page that a person sees: by Fetch
-// Metadata, and where a browser sends none by what it accepts (D9).
+// navigation reports whether a browser goes somewhere: the answer is a page that a
+// person sees, and may be another page instead (D9).
 func (r *run) navigation() bool {
-	if r.facts.method != "GET" && r.facts.method != "HEAD" {
-		return false
-	}
+	return (r.facts.method == "GET" || r.facts.method == "HEAD") && r.forPerson()
+}
+
+// forPerson reports whether a person reads the answer, to a form too: by Fetch
+// Metadata, and where a browser sends none, as it does without TLS, by what it accepts.
+func (r *run) forPerson() bool {
 	var mode, dest, purpose, accept, with string
 	for h := r.headers.Cursor(); h.Next(); {
 		switch h.Key {

@@ -28,24 +28,54 @@ func eachCookie(headers abi.Pairs, yield func(name, value, pair string)) {
 	}
 }
 
-// cookiesOf returns the cookies of an instance: those of its session, those of its
-// flows, nobody else's. What there is beyond the bounds of a question is left out.
+// cookiesOf returns the cookies of an instance: those of its session, then those of
+// its flows, nobody else's. What there is beyond the bounds of a question is left out:
+// whoever can plant cookies may spoil a login by many flows, but not keep a session
+// from being opened or logged out.
 func (r *run) cookiesOf(l *bundle.Login, session, flows bool) []wire.Cookie {
 	if !r.facts.cookie {
 		return nil
 	}
 	var list []wire.Cookie
 	scheme := r.scheme()
-	own, flow := l.SessionCookie.On(scheme), l.FlowCookie.On(scheme)+"_"
 	size := 0
-	eachCookie(r.headers, func(name, value, _ string) {
-		if session && isChunk(name, own) || flows && isFlow(name, flow) {
-			if size += len(name) + len(value); size <= wire.MaxCookies && len(list) < 48 {
+	take := func(ours func(name string) bool) {
+		eachCookie(r.headers, func(name, value, _ string) {
+			if !ours(name) {
+				return
+			}
+			if !sealedText(value) {
+				value = "" // it opens nothing, and is as long as it likes once it is escaped
+			}
+			if n := len(name) + len(value); size+n <= wire.MaxCookies && len(list) < maxOwnCookies {
+				size += n
 				list = append(list, wire.Cookie{Name: name, Value: value})
 			}
-		}
-	})
+		})
+	}
+	if own := l.SessionCookie.On(scheme); session && holdsSession(r.headers, own) {
+		take(func(name string) bool { return isChunk(name, own) })
+	}
+	if flows {
+		prefix := l.FlowCookie.On(scheme) + "_"
+		take(func(name string) bool { return isFlow(name, prefix) })
+	}
 	return list
+}
+
+// maxOwnCookies is how many cookies a question has.
+const maxOwnCookies = 48
+
+// sealedText reports whether a value may be one of ours: base64url, after a number and
+// a dot in the first of several cookies.
+func sealedText(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *run) hasCookie(name string) bool {
@@ -57,28 +87,28 @@ func (r *run) hasCookie(name string) bool {
 	return found
 }
 
-// isChunk reports whether a cookie is base or one of its further parts, base_2 …
+// isChunk reports whether a cookie is base or one of the seven that may follow it,
+// base_2 … base_8 (package seal of the sidecar).
 func isChunk(name, base string) bool {
 	rest, ok := strings.CutPrefix(name, base)
-	if !ok {
-		return false
-	}
-	return rest == "" || len(rest) > 1 && len(rest) <= 4 && rest[0] == '_' && allDigits(rest[1:])
+	return ok && (rest == "" || len(rest) == 2 && rest[0] == '_' && rest[1] >= '2' && rest[1] <= '8')
+}
+
+// holdsSession reports whether the cookie base has the form of a session of ours: the
+// number of its parts, a dot, a sealed text of version 1. An upstream may have a
+// cookie of the same name, which is none of our business.
+func holdsSession(headers abi.Pairs, base string) bool {
+	found := false
+	eachCookie(headers, func(name, value, _ string) {
+		found = found || name == base && len(value) > 60 && value[0] >= '1' && value[0] <= '8' && value[1] == '.' && value[2] == 'A'
+	})
+	return found
 }
 
 // isFlow reports whether a cookie is a flow's: the prefix and an id.
 func isFlow(name, prefix string) bool {
 	rest, ok := strings.CutPrefix(name, prefix)
 	return ok && len(rest) == flowID
-}
-
-func allDigits(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // ownNames are the cookies that no upstream gets to see, on any route: whoever
@@ -107,6 +137,17 @@ func namesOf(b *bundle.Bundle) (n ownNames) {
 	return n
 }
 
+// in returns those of the names that are cookies of ours in a request.
+func (n *ownNames) in(headers abi.Pairs) ownNames {
+	own := ownNames{flows: n.flows}
+	for _, s := range n.sessions {
+		if holdsSession(headers, s) {
+			own.sessions = append(own.sessions, s)
+		}
+	}
+	return own
+}
+
 func (n *ownNames) has(name string) bool {
 	for _, s := range n.sessions {
 		if isChunk(name, s) {
@@ -124,18 +165,21 @@ func (n *ownNames) has(name string) bool {
 // withoutOwn returns the request's cookies without ours; changed is false when
 // there are none of ours among them.
 func (n *ownNames) withoutOwn(headers abi.Pairs) (rest string, changed bool) {
+	here := n.in(headers)
+	n = &here
 	eachCookie(headers, func(name, _, _ string) { changed = changed || n.has(name) })
 	if !changed {
 		return "", false
 	}
+	kept := make([]byte, 0, len(headers))
 	eachCookie(headers, func(name, _, pair string) {
-		switch {
-		case n.has(name):
-		case rest == "":
-			rest = pair
-		default:
-			rest += "; " + pair
+		if n.has(name) {
+			return
 		}
+		if len(kept) > 0 {
+			kept = append(kept, "; "...)
+		}
+		kept = append(kept, pair...)
 	})
-	return rest, true
+	return string(kept), true
 }

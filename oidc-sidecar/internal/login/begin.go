@@ -19,6 +19,10 @@ import (
 // maxFlows bounds the logins that one browser may have begun; the oldest gives way.
 const maxFlows = 7
 
+// flowGrace is how many seconds longer a flow's cookie is kept than the flow holds, so
+// that a login which took too long begins anew for the page that was asked for.
+const flowGrace = 3600
+
 // maxAttempts is how often a login may be begun anew by itself.
 const maxAttempts = 1
 
@@ -43,7 +47,6 @@ const (
 // Begin sends a browser to the identity provider (RFC 6749 §4.1.1, RFC 7636, OIDC Core
 // §3.1.2.1).
 func (s *Service) Begin(in *Instance, p *provider.Provider, r *wire.Request) wire.Answer {
-	l := in.Login()
 	origin := in.origin(r)
 	target := returnURL(r, origin)
 	switch {
@@ -52,7 +55,7 @@ func (s *Service) Begin(in *Instance, p *provider.Provider, r *wire.Request) wir
 	case r.Attempt > maxAttempts:
 		return s.refuse(in, r, reason.LoginStateUnknown, target, "", nil)
 	}
-	return s.begin(in, p, r, &flow{Redirect: in.redirectURI(r, origin), Return: target, Attempt: r.Attempt}, dropSession(&l.SessionCookie, r))
+	return s.begin(in, p, r, &flow{Redirect: in.redirectURI(r, origin), Return: target, Attempt: r.Attempt}, nil)
 }
 
 // begin begins a flow whose ends are known.
@@ -76,7 +79,7 @@ func (s *Service) begin(in *Instance, p *provider.Provider, r *wire.Request, f *
 	}
 	prefix := flowPrefix(&l.FlowCookie, r.Scheme)
 	cookie := prefix + id + "=" + in.Ring.Seal(sealFlow, append(in.realm(l.FlowCookie.Name), id), plain)
-	cookies = append(cookies, cookie+attributes(&l.FlowCookie, r.Scheme, l.FlowTimeout))
+	cookies = append(cookies, cookie+attributes(&l.FlowCookie, r.Scheme, l.FlowTimeout+flowGrace))
 	if old := flowCookies(&l.FlowCookie, r); len(old) >= maxFlows {
 		for _, c := range old[:len(old)-maxFlows+1] {
 			cookies = append(cookies, c.Name+"="+attributes(&l.FlowCookie, r.Scheme, 0))

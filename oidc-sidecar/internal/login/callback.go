@@ -130,7 +130,7 @@ func (s *Service) exchange(ctx context.Context, in *Instance, p *provider.Provid
 		return nil, reason.IDTokenMissing, ""
 	}
 	now := s.now()
-	rec := newRecord("authorization_code", now)
+	rec := in.newRecord(sourceCode, now)
 	rec.Client = f.Client
 	rec.ClientID, _ = in.client(f.Client)
 	tok, out := s.judge(ctx, in, p, t.id, expectation{client: rec.ClientID, nonce: f.Nonce, access: t.access, maxAge: l.MaxAge, now: now.Unix()})
@@ -141,6 +141,9 @@ func (s *Service) exchange(ctx context.Context, in *Instance, p *provider.Provid
 	rec.Scope = strings.Join(l.Scopes, " ") // absent means as requested (RFC 6749 §5.1)
 	if out := s.take(ctx, in, p, rec, t, now); out != reason.Unspecified {
 		return nil, out, ""
+	}
+	if _, expired := rec.due(now); expired && (rec.Refresh == "" || !l.Refresh) {
+		return nil, reason.TokenExpired, "" // the session would end in the next login
 	}
 	if in.UserInfo {
 		if rec.UserInfo, out = s.userInfo(ctx, in, p, &p.Current().Metadata, rec.Access, rec.Subject); out != reason.Unspecified {

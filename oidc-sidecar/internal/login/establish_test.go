@@ -1,6 +1,7 @@
 package login
 
 import (
+	"encoding/base64"
 	"testing"
 
 	"github.com/sallyport-auth/sallyport/internal/reason"
@@ -16,7 +17,7 @@ func (w *world) bearer(key string, more map[string]any) string {
 		}
 	}
 	input := jwts.Input(map[string]any{"alg": "RS256", "kid": "k1"}, c)
-	return input + "." + b64(jwts.SignBytes("RS256", jwts.Private(key), input))
+	return input + "." + base64.RawURLEncoding.EncodeToString(jwts.SignBytes("RS256", jwts.Private(key), input))
 }
 
 // A session of a bearer token ends with the token, and can be ended before.

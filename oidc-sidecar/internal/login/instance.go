@@ -4,10 +4,12 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/internal/claims"
 	"github.com/sallyport-auth/sallyport/internal/declarative"
+	"github.com/sallyport-auth/sallyport/internal/jose"
+	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/internal/redact"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/revoke"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/seal"
@@ -23,6 +25,9 @@ type Instance struct {
 	// Hosts are those of the routes, by the name that proxies report; a route
 	// without any takes every host.
 	Hosts map[string][]string
+	// Longest is how long a session of any instance with the same issuer lasts, in
+	// seconds, 0 for no bound: a logout token ends them all.
+	Longest int64
 	// TrustedIPs are the proxies whose forwarded headers are believed (D16).
 	TrustedIPs []netip.Prefix
 	// Tokens says which tokens become headers.
@@ -32,17 +37,24 @@ type Instance struct {
 // Login returns the plugin's settings of logins and sessions.
 func (in *Instance) Login() *declarative.Login { return in.Config.Login }
 
-// realm is what a session is bound to beside the purpose and the cookie's name (D8):
-// a cookie of one issuer, client or audience opens nothing of another. Two plugins
-// that agree in all of it share their sessions, as they do in Kong; session_audience
-// and instance_name keep them apart.
-func (in *Instance) realm(cookie string) []string {
-	l := in.Login()
-	return []string{in.Config.IssuerURL, strings.Join(l.ClientIDs, " "), strings.Join(sorted(l.Scopes), " "),
-		strings.Join(sorted(in.Config.Audience), " "), l.SessionAudience, l.InstanceName, cookie}
-}
+// realm is what a session is bound to beside its purpose (D8).
+func (in *Instance) realm(cookie string) []string { return in.Config.Realms(cookie) }
 
-func sorted(list []string) []string { return slices.Sorted(slices.Values(list)) }
+// admits reports whether a session may have begun as it did: one of a bearer token
+// opens only what takes that token, too. The token of a login is bound by its nonce to
+// our client; a bearer token may be anybody's.
+func (in *Instance) admits(rec *record) bool {
+	if rec.Source != sourceBearer {
+		return true
+	}
+	tok, code := jose.Parse(rec.Access)
+	if code != reason.Unspecified || !in.Login().BearerSession {
+		return false
+	}
+	c := claims.Read(tok.Claims.Root())
+	return c.Purpose(in.Config.AcceptIDTokens) == reason.Unspecified &&
+		(len(in.Config.Algorithms) == 0 || slices.Contains(in.Config.Algorithms, tok.Alg))
+}
 
 // client returns id and secret of the i-th client, the first for one that is gone.
 func (in *Instance) client(i int) (id string, secret redact.Secret) {

@@ -25,7 +25,8 @@ func (s *Service) Open(ctx context.Context, in *Instance, p *provider.Provider, 
 	}
 	sent, code := in.unseal(r)
 	if code != reason.Unspecified {
-		return gone(code)
+		// It may be another instance's, which is not ours to delete.
+		return wire.Answer{Code: code}
 	}
 	rec := s.live.newest(sent)
 	if code := s.over(in, rec, max(sent.Touched, rec.Touched)); code != reason.Unspecified {
@@ -68,7 +69,7 @@ func (s *Service) Open(ctx context.Context, in *Instance, p *provider.Provider, 
 	until = min(until, in.end(rec).Unix())
 	session, ok := in.session(rec, until)
 	if !ok {
-		return gone(reason.SessionInvalid)
+		return wire.Answer{Code: reason.SessionInvalid}
 	}
 	if rec.Generation > sent.Generation || s.stale(in, sent, now) {
 		again := *rec
@@ -148,7 +149,7 @@ func (s *Service) Establish(in *Instance, p *provider.Provider, r *wire.Request,
 			return wire.Answer{Code: code}
 		}
 	}
-	rec := newRecord("bearer", now)
+	rec := in.newRecord(sourceBearer, now)
 	rec.Access, rec.Issuer, rec.Subject, rec.SID = raw, claimText(tok, "iss"), claimText(tok, "sub"), claimText(tok, "sid")
 	rec.ClientID, _ = in.client(0)
 	rec.Expires, _ = claims.Date(c.Expires)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/internal/jose"
 	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 )
@@ -56,9 +57,18 @@ type live struct {
 type liveEntry struct {
 	id     string
 	rec    *record // nil while there is only a flight
+	came   *arrival
 	flight *renewal
 	pause  time.Time // nobody tries before
 	size   int
+}
+
+// arrival are tokens of a refresh that nobody has judged yet. They count for nothing,
+// but the refresh token among them may be the only one that is still good.
+type arrival struct {
+	tokens *tokens
+	at     time.Time
+	after  int64 // the generation that they renew
 }
 
 // renewal is a refresh that is under way.
@@ -78,17 +88,23 @@ func (l *live) entry(id string) *liveEntry {
 		l.order.MoveToFront(e)
 		return e.Value.(*liveEntry)
 	}
-	e := &liveEntry{id: id, size: 256}
+	e := &liveEntry{id: id}
 	l.entries[id] = l.order.PushFront(e)
-	l.used += e.size
+	l.weigh(e)
 	return e
 }
 
-// put sets the record of an entry and makes room; mu is held.
-func (l *live) put(e *liveEntry, rec *record) {
-	size := 512 + len(rec.Access) + len(rec.IDToken) + len(rec.Refresh) + len(rec.UserInfo)
+// weigh notes the size of an entry that has changed and makes room; mu is held.
+func (l *live) weigh(e *liveEntry) {
+	size := 512
+	if r := e.rec; r != nil {
+		size += len(r.Access) + len(r.IDToken) + len(r.Refresh) + len(r.UserInfo)
+	}
+	if c := e.came; c != nil {
+		size += len(c.tokens.access) + len(c.tokens.id) + len(c.tokens.refresh)
+	}
 	l.used += size - e.size
-	e.rec, e.size = rec, size
+	e.size = size
 	for at := l.order.Back(); at != nil && l.used > l.limit; {
 		old := at.Value.(*liveEntry)
 		at = at.Prev()
@@ -102,6 +118,35 @@ func (l *live) remove(e *liveEntry) {
 	l.order.Remove(l.entries[e.id])
 	delete(l.entries, e.id)
 	l.used -= e.size
+}
+
+// keep notes tokens that came by a refresh.
+func (l *live) keep(id string, came *arrival) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.entry(id)
+	e.came = came
+	l.weigh(e)
+}
+
+// land ends a flight: with a record that holds, or until a time for the next one, or
+// with a session that is no more.
+func (l *live) land(id string, f *renewal, rec *record, code reason.Code, pause time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f.rec, f.code = rec, code
+	e := l.entry(id)
+	e.flight = nil
+	switch {
+	case code == reason.Unspecified:
+		e.rec, e.came = rec, nil
+		l.weigh(e)
+	case code.Ours():
+		e.pause = pause
+	default:
+		l.remove(e)
+	}
+	close(f.done)
 }
 
 // newest returns the newest record of a session that came by a cookie.
@@ -133,7 +178,13 @@ func (l *live) drop(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e := l.entries[id]; e != nil {
-		l.remove(e.Value.(*liveEntry))
+		have := e.Value.(*liveEntry)
+		if have.flight != nil { // which nobody may begin a second time
+			have.rec, have.came = nil, nil
+			l.weigh(have)
+			return
+		}
+		l.remove(have)
 	}
 }
 
@@ -176,55 +227,55 @@ func (s *Service) fly(in *Instance, p *provider.Provider, rec *record) (f *renew
 	}
 	f = &renewal{done: make(chan struct{})}
 	e.flight = f
-	go s.refresh(in, p, rec, f)
+	came := e.came
+	if came != nil && came.after != rec.Generation {
+		came = nil
+	}
+	go s.refresh(in, p, rec, came, f)
 	return f, nil
 }
 
-// refresh asks for new tokens (RFC 6749 §6, OIDC Core §12). Nobody sees them before
-// they have been judged. Where they cannot be, the refresh token among them is kept
-// all the same: the one before it may have been good once.
-func (s *Service) refresh(in *Instance, p *provider.Provider, old *record, f *renewal) {
+// refresh asks for new tokens (RFC 6749 §6, OIDC Core §12), unless some have come that
+// could not be judged. They are kept before they are judged: a token that is good once
+// has been used, and must not be lost because the issuer's keys are away. Nobody gets
+// to see them before they have been judged.
+func (s *Service) refresh(in *Instance, p *provider.Provider, old *record, came *arrival, f *renewal) {
 	ctx, cancel := context.WithTimeout(context.Background(), p.Config().Timeout)
 	defer cancel()
-	s.fault("refresh-before-send")
-	metadata := p.Current().Metadata
-	t, err := s.tokenRequest(ctx, in, p, &metadata, old.Client, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {old.Refresh}})
-	s.fault("refresh-after-send")
-	next := *old
-	next.Generation++
 	code := reason.Unspecified
-	if err != nil {
-		code = s.refreshFailed(p, err)
-	} else if code = s.take(ctx, in, p, &next, t, s.now()); code == reason.Unspecified {
-		code = s.judgeRefreshed(ctx, in, p, old, &next, t)
+	if came == nil {
+		s.fault("refresh-before-send")
+		metadata := p.Current().Metadata
+		t, err := s.tokenRequest(ctx, in, p, &metadata, old.Client, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {old.Refresh}})
+		s.fault("refresh-after-send")
+		if err != nil {
+			code = s.refreshFailed(p, err)
+		} else {
+			came = &arrival{t, s.now(), old.Generation}
+			s.live.keep(old.ID, came)
+		}
 	}
-	ok := code == reason.Unspecified
-	if !ok && !code.Ours() {
+	var next *record
+	if came != nil {
+		copied := *old
+		next = &copied
+		next.Generation++
+		code = s.judgeRefreshed(ctx, in, p, old, next, came)
+	}
+	if code == reason.Unspecified && s.isRevoked(next) {
+		code = reason.SessionRevoked // logged out meanwhile
+	}
+	if code != reason.Unspecified {
+		next = nil
+	}
+	if code != reason.Unspecified && !code.Ours() {
 		// No new tokens: the session has ended, in every browser it was copied to.
-		if err := s.revoke(in, old); err != nil {
+		s.logger.Info("a session ends at its refresh", "issuer", p.Config().Name(), "reason", code.Error())
+		if err := s.revoke(old); err != nil {
 			code = reason.Internal
 		}
 	}
-	s.live.mu.Lock()
-	e := s.live.entry(old.ID)
-	e.flight = nil
-	switch {
-	case ok:
-		s.live.put(e, &next)
-		f.rec = &next
-	case code.Ours():
-		e.pause = s.now().Add(refreshPause)
-		if err == nil && next.Refresh != old.Refresh {
-			unspent := *old
-			unspent.Generation, unspent.Refresh = next.Generation, next.Refresh
-			s.live.put(e, &unspent)
-		}
-	default: // it has ended
-		s.live.remove(e)
-	}
-	f.code = code
-	s.live.mu.Unlock()
-	close(f.done)
+	s.live.land(old.ID, f, next, code, s.now().Add(refreshPause))
 }
 
 func (s *Service) refreshFailed(p *provider.Provider, err error) reason.Code {
@@ -236,14 +287,27 @@ func (s *Service) refreshFailed(p *provider.Provider, err error) reason.Code {
 	return reason.IssuerUnavailable // the session stays for when the issuer is back
 }
 
-// judgeRefreshed judges the ID token of a refresh, where there is one, and userinfo.
-func (s *Service) judgeRefreshed(ctx context.Context, in *Instance, p *provider.Provider, old, next *record, t *tokens) reason.Code {
+// judgeRefreshed judges what a refresh has brought and puts it into a record: the ID
+// token, where there is one, has to be of the same person and issuer (OIDC Core §12.2),
+// and so have an access token that can be read, and userinfo.
+func (s *Service) judgeRefreshed(ctx context.Context, in *Instance, p *provider.Provider, old, next *record, came *arrival) reason.Code {
+	t := came.tokens
+	if code := s.take(ctx, in, p, next, t, came.at); code != reason.Unspecified {
+		return code
+	}
 	if t.id != "" {
-		if _, code := s.judge(ctx, in, p, t.id, expectation{
+		tok, code := s.judge(ctx, in, p, t.id, expectation{
 			client: next.ClientID, access: t.access, maxAge: -1, now: s.now().Unix(), subject: old.Subject,
-		}); code != reason.Unspecified {
+		})
+		if code != reason.Unspecified {
 			return code
 		}
+		if claimText(tok, "iss") != old.Issuer {
+			return reason.IssuerUnknown
+		}
+	}
+	if next.speaksOf() != old.speaksOf() {
+		return reason.SubjectMismatch
 	}
 	if in.UserInfo {
 		info, code := s.userInfo(ctx, in, p, &p.Current().Metadata, next.Access, next.Subject)
@@ -257,10 +321,23 @@ func (s *Service) judgeRefreshed(ctx context.Context, in *Instance, p *provider.
 	return reason.Unspecified
 }
 
+// speaksOf returns the subject by whose name the session goes: that of the access token
+// where it can be read, which need not be that of the ID token (OIDC Core §8).
+func (rec *record) speaksOf() string {
+	if !rec.Opaque {
+		if tok, code := jose.Parse(rec.Access); code == reason.Unspecified {
+			if sub := claimText(tok, "sub"); sub != "" {
+				return sub
+			}
+		}
+	}
+	return rec.Subject
+}
+
 // revoke ends a session everywhere.
-func (s *Service) revoke(in *Instance, rec *record) error {
+func (s *Service) revoke(rec *record) error {
 	key := sessionKey(rec.ID)
-	if err := s.revoked.Revoke(key, s.now(), in.end(rec)); err != nil {
+	if err := s.revoked.Revoke(key, s.now(), rec.last()); err != nil {
 		s.logger.Error("a session cannot be noted as ended", "error", err)
 		return err
 	}

@@ -157,30 +157,38 @@ func TestRefreshIsJudgedFirst(t *testing.T) {
 	w.closed(b, reason.SessionRevoked)
 }
 
-// What cannot be judged for want of the issuer's keys is not used; the refresh token
-// that came with it is, because the old one is spent.
+// What cannot be judged for want of the issuer's keys is not used before it can be,
+// and not asked for again: the refresh token that brought it is spent.
 func TestRefreshThatCannotBeJudged(t *testing.T) {
-	w := newWorld(t, "session_idling_timeout: 0\nsession_rolling_timeout: 0")
-	b := w.signIn("alice")
-	first := w.opened(b)
-	w.idp.FlowFault(idp.OnRefresh(idp.IDKidLate), idp.RefreshOtherSubject)
-	w.idp.MisbehaveWithKeys(idp.Error500)
-	w.seconds(300)
-	for range 2 {
-		w.closed(b, reason.KeysThrottled)
-		w.seconds(5)
-	}
-	w.idp.MisbehaveWithKeys("")
-	w.idp.FlowFault()
-	w.seconds(60)
-	s := w.opened(b)
-	if s.Token == first.Token || !strings.Contains(s.Claims, "alice-1") {
-		t.Errorf("the session is of %s", s.Claims)
-	}
-	for _, c := range w.idp.Calls("token") {
-		if c.Status != 200 {
-			t.Errorf("a token was sent twice: %s %s", c.Error, c.Detail)
-		}
+	for name, c := range map[string]struct {
+		faults []idp.Fault
+		want   reason.Code
+	}{
+		"right":           {[]idp.Fault{idp.OnRefresh(idp.IDKidLate)}, reason.Unspecified},
+		"another subject": {[]idp.Fault{idp.OnRefresh(idp.IDKidLate), idp.RefreshOtherSubject}, reason.SubjectMismatch},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "session_idling_timeout: 0\nsession_rolling_timeout: 0")
+			b := w.signIn("alice")
+			first := w.opened(b)
+			n := w.tokenCalls()
+			w.idp.FlowFault(c.faults...)
+			w.idp.MisbehaveWithKeys(idp.Error500)
+			w.seconds(300)
+			w.closed(b, reason.KeysThrottled) // the fetch has failed
+			w.seconds(5)
+			w.closed(b, reason.KeysThrottled)
+			w.idp.MisbehaveWithKeys("")
+			w.seconds(60)
+			if c.want != reason.Unspecified {
+				w.closed(b, c.want)
+			} else if s := w.opened(b); s.Token == first.Token || !strings.Contains(s.Claims, "alice-1") {
+				t.Errorf("the session is of %s", s.Claims)
+			}
+			if got := w.tokenCalls() - n; got != 1 {
+				t.Errorf("%d refreshes, want 1", got)
+			}
+		})
 	}
 }
 
@@ -216,52 +224,5 @@ func TestRefreshOnce(t *testing.T) {
 		if round%2 == 0 {
 			b.take(latest)
 		}
-	}
-}
-
-// A session that is logged out while it is refreshed stays logged out.
-func TestLogoutDuringRefresh(t *testing.T) {
-	w := newWorld(t, "session_idling_timeout: 0\nsession_rolling_timeout: 0\nlogout_query_arg: logout")
-	b := w.signIn("alice")
-	w.seconds(250)
-	n := w.tokenCalls()
-	release := w.idp.Hold("token")
-	defer release()
-	w.opened(b)
-	w.idp.Await(t, "token", n+1)
-	if a := w.svc.Logout(t.Context(), w.in, w.provider, b.request("/page?logout=1")); a.Code != reason.LoggedOut {
-		t.Fatal(a.Code)
-	}
-	w.closed(b, reason.SessionRevoked)
-	release()
-	w.settle(b)
-	w.closed(b, reason.SessionRevoked)
-}
-
-// What is kept of refreshed sessions is bounded; the least recently used go first.
-func TestLiveIsBounded(t *testing.T) {
-	l := newLive(10_000)
-	put := func(id string, size int) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.put(l.entry(id), &record{ID: id, Generation: 1, Access: strings.Repeat("x", size)})
-	}
-	for i := range 100 {
-		put(fmt.Sprint(i), 1500)
-		if l.newest(&record{ID: "0"}).Generation != 1 { // in use
-			t.Fatalf("the session in use is gone after %d others", i)
-		}
-	}
-	if l.used > l.limit || len(l.entries) != l.order.Len() || len(l.entries) < 3 {
-		t.Errorf("%d bytes in %d entries, %d in order", l.used, len(l.entries), l.order.Len())
-	}
-	if l.newest(&record{ID: "50"}).Generation != 0 || l.newest(&record{ID: "99"}).Generation != 1 {
-		t.Error("the wrong ones went")
-	}
-	for i := range 100 {
-		l.drop(fmt.Sprint(i))
-	}
-	if l.used != 0 || len(l.entries) != 0 || l.order.Len() != 0 {
-		t.Errorf("after everything was dropped: %d bytes, %d entries", l.used, len(l.entries))
 	}
 }

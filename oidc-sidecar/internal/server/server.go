@@ -15,15 +15,21 @@ import (
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/publish"
 )
 
-// maxAsking bounds the questions that are answered at a time. More are told
-// that we are overloaded, which denies their requests for now.
-const maxAsking = 512
+// Bounds on the questions that are answered at a time. More are told that we are
+// overloaded, which denies their requests for now. Those of browsers may wait for an
+// identity provider, and have a bound of their own, so that a slow one keeps nobody
+// else from being answered.
+const (
+	maxAsking   = 512
+	maxBrowsers = 256
+)
 
 // Server is an http.Handler for filters.
 type Server struct {
 	publisher *publish.Publisher
 	logins    *login.Service
 	slots     chan struct{}
+	browsers  chan struct{}
 	mux       *http.ServeMux
 	asked     *prometheus.CounterVec
 	seconds   prometheus.Histogram
@@ -35,6 +41,7 @@ func New(publisher *publish.Publisher, logins *login.Service, registry prometheu
 		publisher: publisher,
 		logins:    logins,
 		slots:     make(chan struct{}, maxAsking),
+		browsers:  make(chan struct{}, maxBrowsers),
 		mux:       http.NewServeMux(),
 		asked: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sallyport_sidecar_answers_total", Help: "Answers to filters, by kind of question and outcome.",
@@ -115,10 +122,14 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request) {
 		answer = s.place(wire.Answer{Code: reason.SidecarRefused})
 	default:
 		kind = q.Kind.String()
+		slots := s.slots
+		if q.Kind.OfBrowser() {
+			slots = s.browsers
+		}
 		select {
-		case s.slots <- struct{}{}:
+		case slots <- struct{}{}:
 			answer = s.answer(r.Context(), &q)
-			<-s.slots
+			<-slots
 		default:
 			answer = s.place(wire.Answer{Code: reason.Overloaded})
 		}

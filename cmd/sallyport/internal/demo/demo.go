@@ -16,7 +16,7 @@ import (
 )
 
 // login says whether the file has the route that browsers sign in to.
-const login = false
+const login = true
 
 // Demo is the gateway's surroundings at work.
 type Demo struct {

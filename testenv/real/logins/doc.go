@@ -1,0 +1,15 @@
+//go:build real
+
+// Package logins holds tests of logins in a real Chromium, in both hosts. They are
+// built with the tag real and run by make test-real:
+//
+//	descope_test.go       examples/descope, with the test provider in Descope's shape
+//	okta_test.go          examples/okta, with the test provider in Okta's shape
+//	keycloak_test.go      examples/keycloak-login, with a Keycloak that is really started
+//	browser_test.go       what people and browsers do: tabs, the back button, no cookies
+//	pages_test.go         the pages that people see, at two widths, by day and by night
+//	oidcprovider_test.go  the certified oidc-provider, with each client authentication
+//
+// Who signs in fills in the provider's own form. What is asserted is what the browser
+// was answered, what the upstream received and what the provider was asked.
+package logins
