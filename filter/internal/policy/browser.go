@@ -247,12 +247,15 @@ func (r *run) header(name string) string {
 	return ""
 }
 
-// navigation reports whether the answer is a page that a person sees: by Fetch
-// Metadata, and where a browser sends none by what it accepts (D9).
+// navigation reports whether a browser goes somewhere: the answer is a page that a
+// person sees, and may be another page instead (D9).
 func (r *run) navigation() bool {
-	if r.facts.method != "GET" && r.facts.method != "HEAD" {
-		return false
-	}
+	return (r.facts.method == "GET" || r.facts.method == "HEAD") && r.forPerson()
+}
+
+// forPerson reports whether a person reads the answer, to a form too: by Fetch
+// Metadata, and where a browser sends none, as it does without TLS, by what it accepts.
+func (r *run) forPerson() bool {
 	var mode, dest, purpose, accept, with string
 	for h := r.headers.Cursor(); h.Next(); {
 		switch h.Key {
