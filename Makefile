@@ -12,7 +12,7 @@ GREMLINS    := github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0
 WASMFLAGS := -trimpath -buildmode=c-shared -ldflags="-s -w -buildid="
 FUZZTIME  ?= 3s
 # What is tested by mutation: the packages that decide.
-MUTANTS   := filter/internal/policy internal/jose internal/claims
+MUTANTS   := filter/internal/policy internal/jose internal/claims oidc-sidecar/internal/seal oidc-sidecar/internal/revoke
 
 # Tests of servers and programs of others, which carry the tag real.
 REAL := ./testenv/real/... ./testenv/browser/... ./testenv/oidcprovider/...

@@ -31,6 +31,7 @@ func (f *Filter) Handler(next http.Handler) http.Handler {
 			return
 		}
 		e := &exchange{filter: f, worker: wk, w: w, r: r, started: time.Now()}
+		e.body = requestBody{e: e, src: r.Body}
 		e.stream = stream.New(wk.root, f.config.stream(), e)
 		defer e.stream.Done()
 		e.serve(next)
@@ -59,6 +60,7 @@ type exchange struct {
 	filter  *Filter
 	worker  *worker
 	stream  *stream.Stream
+	body    requestBody
 	w       http.ResponseWriter
 	r       *http.Request // as the client sent it
 	out     *http.Request // as next gets it
@@ -82,7 +84,7 @@ func (e *exchange) serve(next http.Handler) {
 	r := e.r
 	fillRequest(e.stream.RequestMap(), r)
 	outcome := e.stream.RequestHeaders(r.Context(), !hasBody(r))
-	body := newRequestBody(e)
+	body := &e.body
 	if outcome == stream.NeedBody {
 		outcome = body.readAhead(r.Context())
 	}
@@ -129,10 +131,11 @@ func fillRequest(m *headers.Map, r *http.Request) {
 			scheme = "https"
 		}
 	}
-	m.Append(":authority", r.Host)
-	m.Append(":path", path)
-	m.Append(":method", r.Method)
-	m.Append(":scheme", scheme)
+	m.Reserve(len(r.Header) + 8) // for those that come here, and a few that guests add
+	m.Put(":authority", r.Host)
+	m.Put(":path", path)
+	m.Put(":method", r.Method)
+	m.Put(":scheme", scheme)
 	m.Fill(r.Header)
 	// net/http takes these out of the header.
 	if r.ContentLength > 0 && r.Header["Content-Length"] == nil {
@@ -297,10 +300,6 @@ type requestBody struct {
 type piece struct {
 	data []byte
 	err  error
-}
-
-func newRequestBody(e *exchange) *requestBody {
-	return &requestBody{e: e, src: e.r.Body}
 }
 
 // active reports whether the body has to pass the guest.

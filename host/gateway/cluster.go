@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -139,7 +140,11 @@ func (c *cluster) better(i, j int) bool {
 // roundTrip sends a request to a target, and to another while none can be
 // connected to. A request of which anything may have been sent is not repeated.
 func (c *cluster) roundTrip(r *http.Request, targetHost bool) (*http.Response, error) {
-	tried := make([]bool, len(c.config.Targets))
+	var few [8]bool
+	tried := few[:min(len(c.config.Targets), len(few))]
+	if len(c.config.Targets) > len(few) {
+		tried = make([]bool, len(c.config.Targets))
+	}
 	for attempt := 0; ; attempt++ {
 		i := c.pick(tried)
 		if i < 0 { // each was tried once: begin again, as Envoy does
@@ -150,18 +155,20 @@ func (c *cluster) roundTrip(r *http.Request, targetHost bool) (*http.Response, e
 		}
 		tried[i] = true
 		t := c.config.Targets[i]
-		out := *r
-		u := *r.URL
-		u.Host, u.Scheme = t.Address, "http"
+		out := &struct {
+			http.Request
+			url url.URL
+		}{*r, *r.URL}
+		out.url.Host, out.url.Scheme = t.Address, "http"
 		if c.config.TLS {
-			u.Scheme = "https"
+			out.url.Scheme = "https"
 		}
-		out.URL = &u
+		out.URL = &out.url
 		if targetHost {
 			out.Host = t.Host
 		}
 		c.busy[i].Add(1)
-		res, err := c.transport.RoundTrip(&out)
+		res, err := c.transport.RoundTrip(&out.Request)
 		if err == nil && c.config.LeastConn {
 			res.Body = c.counted(res.Body, i)
 			return res, nil

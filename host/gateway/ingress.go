@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +26,22 @@ type selection struct {
 }
 
 type selectionKey struct{}
+
+// visit is a request on its way in: its context, and what is made for it once.
+type visit struct {
+	context.Context
+	selection selection
+	url       url.URL
+	request   routing.Request
+}
+
+// Value implements context.Context.
+func (v *visit) Value(key any) any {
+	if key == (selectionKey{}) {
+		return &v.selection
+	}
+	return v.Context.Value(key)
+}
 
 func selected(r *http.Request) *selection {
 	s, _ := r.Context().Value(selectionKey{}).(*selection)
@@ -52,14 +69,15 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	trusted := g.trusts(r.RemoteAddr)
-	s := &selection{state: g.state.Load(), path: path}
-	s.tls = forwarded(r, trusted, path) == "https"
+	v := &visit{Context: r.Context(), selection: selection{state: g.state.Load(), path: path}}
+	s := &v.selection
 	r.Host = routing.StripPort(r.Host)
-	s.entry = s.match(r)
+	s.tls = forwarded(r, trusted, path) == "https"
+	s.entry = s.match(r, &v.request)
 
-	ctx := context.WithValue(r.Context(), selectionKey{}, s)
-	out := r.WithContext(ctx)
-	out.URL = &url.URL{Path: path, RawPath: path, RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery}
+	out := r.WithContext(v)
+	v.url = url.URL{Path: path, RawPath: path, RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery}
+	out.URL = &v.url
 	if decoded, err := url.PathUnescape(path); err == nil {
 		out.URL.Path = decoded
 	}
@@ -145,42 +163,61 @@ func (g *Gateway) trusts(remote string) bool {
 func forwarded(r *http.Request, trusted bool, path string) (scheme string) {
 	h := r.Header
 	hopByHop(h)
-	scheme, port := "http", "80"
+	values := make([]string, 0, 7) // of the headers that are set
+	set := func(name, value string) {
+		values = append(values, value)
+		h[name] = values[len(values)-1 : len(values) : len(values)]
+	}
+	// given reports whether a header stays as a trusted proxy has sent it.
+	given := func(name string) bool {
+		v := h[name]
+		return trusted && len(v) > 0 && v[0] != ""
+	}
+	scheme = "http"
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
-		_, port, _ = net.SplitHostPort(addr.String())
-	}
-	if !trusted {
-		for _, name := range []string{"X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Path",
-			"X-Forwarded-Prefix", "X-Real-Ip", "Forwarded", "X-Request-Id"} {
-			delete(h, name)
+	if given("X-Forwarded-Proto") {
+		if p := strings.ToLower(h["X-Forwarded-Proto"][0]); p == "http" || p == "https" {
+			scheme = p
 		}
 	}
-	if p := strings.ToLower(h.Get("X-Forwarded-Proto")); trusted && (p == "http" || p == "https") {
-		scheme = p
+	if !trusted {
+		delete(h, "X-Forwarded-Prefix")
+		delete(h, "Forwarded")
 	}
-	h["X-Forwarded-Proto"] = []string{scheme}
-	setDefault(h, "X-Forwarded-Host", routing.StripPort(r.Host))
-	setDefault(h, "X-Forwarded-Port", port)
-	h["X-Forwarded-Path"] = []string{path}
-	if h.Get("X-Request-Id") == "" {
-		h["X-Request-Id"] = []string{requestID()}
+	set("X-Forwarded-Proto", scheme)
+	set("X-Forwarded-Path", path)
+	if !given("X-Forwarded-Host") {
+		set("X-Forwarded-Host", r.Host)
+	}
+	if !given("X-Forwarded-Port") {
+		set("X-Forwarded-Port", localPort(r))
+	}
+	if !given("X-Request-Id") {
+		set("X-Request-Id", requestID())
 	}
 	client, _, _ := net.SplitHostPort(r.RemoteAddr)
-	setDefault(h, "X-Real-Ip", client)
+	if !given("X-Real-Ip") {
+		set("X-Real-Ip", client)
+	}
 	if prior := h["X-Forwarded-For"]; len(prior) > 0 {
 		client = strings.Join(prior, ",") + "," + client
 	}
-	h["X-Forwarded-For"] = []string{client}
+	set("X-Forwarded-For", client)
 	return scheme
 }
 
-func setDefault(h http.Header, name, value string) {
-	if h.Get(name) == "" {
-		h[name] = []string{value}
+// localPort returns the port that the client has connected to.
+func localPort(r *http.Request) string {
+	switch addr := r.Context().Value(http.LocalAddrContextKey).(type) {
+	case *net.TCPAddr:
+		return strconv.Itoa(addr.Port)
+	case net.Addr:
+		_, port, _ := net.SplitHostPort(addr.String())
+		return port
 	}
+	return "80"
 }
 
 // hopByHop removes what Connection names (RFC 9110 §7.6.1). Upgrade stays for
@@ -223,11 +260,12 @@ func requestID() string {
 	return string(out[:])
 }
 
-// match chooses the route of a request.
-func (s *selection) match(r *http.Request) *routing.Entry {
-	return s.state.table.Match(&routing.Request{
-		Host: r.Host, Path: s.path, Method: r.Method, TLS: s.tls,
-		Header: func(name string) (string, bool) {
+// match chooses the route of a request. What the table is asked with is put into
+// asked.
+func (s *selection) match(r *http.Request, asked *routing.Request) *routing.Entry {
+	*asked = routing.Request{Host: r.Host, Path: s.path, Method: r.Method, TLS: s.tls}
+	if s.state.byHeader {
+		asked.Header = func(name string) (string, bool) {
 			var m headers.Map
 			values, ok := r.Header[http.CanonicalHeaderKey(name)]
 			if !ok {
@@ -237,8 +275,9 @@ func (s *selection) match(r *http.Request) *routing.Entry {
 				m.Append(name, v)
 			}
 			return m.Joined(name)
-		},
-	})
+		}
+	}
+	return s.state.table.Match(asked)
 }
 
 // clientBody is a request body whose sender may not fall silent for ever.

@@ -9,6 +9,8 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+
+	"github.com/sallyport-auth/sallyport/internal/routing"
 )
 
 // upstream is what the filter lets a request through to. The route is chosen
@@ -17,7 +19,7 @@ func (g *Gateway) upstream(proxy http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s := selected(r)
 		if s.state.byHeader {
-			s.entry = s.match(r)
+			s.entry = s.match(r, new(routing.Request))
 		}
 		if s.entry == nil {
 			reply(w, http.StatusNotFound, "no Route matched with those values")

@@ -72,12 +72,12 @@ func (c *CookieSettings) HostPrefix() bool {
 // loginReader reads the fields of a login.
 type loginReader struct {
 	*Login
-	methods, secrets, sessionSecrets, clientAuth, clientAlg, argNames, argValues []string
-	tokenAuth, revocationAuth                                                    string
-	redirects, unauthorized, forbidden, unexpected                               []string
-	logoutRevoke                                                                 bool
-	dropForbidden                                                                *bool
-	seen                                                                         []string // fields that mean nothing without it
+	secrets, sessionSecrets, clientAuth, clientAlg, argNames, argValues []string
+	tokenAuth, revocationAuth                                           string
+	unauthorized, forbidden, unexpected                                 []string
+	logoutRevoke                                                        bool
+	dropForbidden                                                       *bool
+	seen                                                                []string // fields that mean nothing without it
 }
 
 func newLogin() *loginReader {

@@ -89,7 +89,7 @@ var rules = []rule{
 	{"internal/declarative", []string{"internal/identity", "internal/jose", "internal/jsonx", "internal/keys",
 		"internal/match", "internal/match/compile", "internal/redact", "internal/routing"}, append(yaml, joseLibs...), noIO,
 		"reads a file; net is there for addresses, os for {vault://…}"},
-	{"internal/envoyconf", []string{"internal/declarative", "internal/routing", "internal/version"},
+	{"internal/envoyconf", []string{"internal/declarative", "internal/routing", "internal/version", "internal/wire"},
 		append(yaml, joseLibs...), noIO, "writes a file"},
 
 	{"host", []string{"host/internal/...", "internal/abi"}, wazero, nil,

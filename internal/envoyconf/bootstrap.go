@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/declarative"
 	"github.com/sallyport-auth/sallyport/internal/version"
+	"github.com/sallyport-auth/sallyport/internal/wire"
 )
 
 // Options say where things are.
@@ -145,7 +146,7 @@ func listener(f *declarative.File, o Options, l declarative.Listener, i int) (ob
 		if len(match) > 0 {
 			chain = append(chain, "filter_chain_match", match)
 		}
-		name := fmt.Sprintf("%s_%d", map[bool]string{false: "direct", true: "trusted"}[trusted], len(chains))
+		name := fmt.Sprintf("%s%d", map[bool]string{false: "direct_", true: wire.TrustedChain}[trusted], len(chains))
 		chain = append(chain, "name", name, "filters", list{connectionManager(f, o, port, trusted)}, "transport_socket", transport)
 		chains = append(chains, chain)
 	}

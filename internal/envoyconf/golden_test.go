@@ -13,7 +13,7 @@ import (
 var update = flag.Bool("update", false, "write the golden files")
 
 // options are those of the golden files.
-var options = Options{Socket: "/run/sallyport/sidecar.sock", Module: "/usr/lib/sallyport/filter.wasm", ModuleSum: "0123abcd"}
+var options = Options{Socket: "/run/sallyport/sidecar.sock", Public: "/run/sallyport/public.sock", Module: "/usr/lib/sallyport/filter.wasm", ModuleSum: "0123abcd"}
 
 // read reads a file of testdata.
 func read(t testing.TB, name string) *declarative.File {
@@ -43,10 +43,10 @@ func bootstrap(t testing.TB, f *declarative.File, o Options) []byte {
 	return out
 }
 
-// The whole bootstrap of three files. A difference has to be read by somebody and
+// The whole bootstrap of four files. A difference has to be read by somebody and
 // then stored with -update.
 func TestGolden(t *testing.T) {
-	for _, name := range []string{"small", "tls", "routes"} {
+	for _, name := range []string{"small", "tls", "routes", "login"} {
 		t.Run(name, func(t *testing.T) {
 			got := bootstrap(t, read(t, name), options)
 			golden := filepath.Join("testdata", name+".golden.yaml")

@@ -14,7 +14,7 @@ import (
 func TestEnvoyAccepts(t *testing.T) {
 	module, _ := testenv.Build(t)
 	files := map[string]string{}
-	for _, name := range []string{"tls", "routes"} {
+	for _, name := range []string{"tls", "routes", "login"} {
 		src, err := os.ReadFile("testdata/" + name + ".yml")
 		if err != nil {
 			t.Fatal(err)

@@ -27,10 +27,16 @@ type Request struct {
 	// What the proxy knows of the connection. The forwarded headers are what came
 	// along: whether they are believed is for the sidecar to say (D16).
 	Peer          string // address of the client, with or without a port
+	Trusted       bool   // the proxy believes the headers itself: the client is one of trusted_ips
 	Port          int64  // that the client has connected to
 	ForwardedHost string
 	ForwardedPort string
 }
+
+// TrustedChain is what the names of an Envoy listener's filter chains begin with that
+// take the connections of trusted_ips. There the address of the client is that of the
+// proxy's own client, so that it does not tell.
+const TrustedChain = "trusted_"
 
 // Cookie is a cookie of the request.
 type Cookie struct{ Name, Value string }
@@ -83,6 +89,7 @@ func (r *Request) write(w *jsonx.Writer) {
 		w.Close(']')
 	}
 	w.StringMember("peer", r.Peer)
+	w.BoolMember("trusted", r.Trusted)
 	w.IntMember("port", r.Port)
 	w.StringMember("forwarded_host", r.ForwardedHost)
 	w.StringMember("forwarded_port", r.ForwardedPort)
@@ -142,7 +149,7 @@ func readRequest(v jsonx.Value) (*Request, bool) {
 		ID: d.text(v.Get("id")), Method: d.text(v.Get("method")), Scheme: d.text(v.Get("scheme")),
 		Authority: d.text(v.Get("authority")), Path: d.text(v.Get("path")), Route: d.text(v.Get("route")),
 		Navigation: d.bool(v.Get("navigation")), Attempt: d.int(v.Get("attempt")),
-		Peer: d.text(v.Get("peer")), Port: d.int(v.Get("port")),
+		Peer: d.text(v.Get("peer")), Trusted: d.bool(v.Get("trusted")), Port: d.int(v.Get("port")),
 		ForwardedHost: d.text(v.Get("forwarded_host")), ForwardedPort: d.text(v.Get("forwarded_port")),
 	}
 	size := 0

@@ -154,3 +154,40 @@ func (s *Server) do(t testing.TB, req *http.Request, status int) ([]byte, http.H
 	}
 	return body, res.Header
 }
+
+// SetClient changes attributes of a client.
+func (s *Server) SetClient(t testing.TB, realm, client string, attributes map[string]string) {
+	t.Helper()
+	var found []map[string]any
+	s.get(t, "/admin/realms/"+realm+"/clients?clientId="+url.QueryEscape(client), &found)
+	if len(found) != 1 {
+		t.Fatalf("the realm %s has %d clients %s", realm, len(found), client)
+	}
+	have, _ := found[0]["attributes"].(map[string]any)
+	if have == nil {
+		have = map[string]any{}
+	}
+	for name, value := range attributes {
+		have[name] = value
+	}
+	found[0]["attributes"] = have
+	body, err := json.Marshal(found[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, _ := found[0]["id"].(string)
+	s.do(t, s.request(t, http.MethodPut, "/admin/realms/"+realm+"/clients/"+id, body), http.StatusNoContent)
+}
+
+// EndSession ends a session, as an administrator does; its id is the claim sid.
+// Keycloak tells the clients of it by their back channel. (Ending all sessions of a user at
+// once, which the admin API can do too, tells a client of one of them only.)
+func (s *Server) EndSession(t testing.TB, realm, sid string) {
+	t.Helper()
+	s.do(t, s.request(t, http.MethodDelete, "/admin/realms/"+realm+"/sessions/"+sid, nil), http.StatusNoContent)
+}
+
+// TokensAsked returns how often the token endpoint of a realm was asked.
+func (s *Server) TokensAsked(realm string) int {
+	return s.count("/realms/" + realm + "/protocol/openid-connect/token")
+}

@@ -17,8 +17,9 @@ import (
 // providers. Starting one takes seconds, so many cases share it.
 type lab struct {
 	*rig
-	idps map[string]*idp.Server
-	site map[string]site // by path
+	idps     map[string]*idp.Server
+	site     map[string]site // by path
+	settings string          // of _sallyport, for prepare to set
 }
 
 // site is a protected route.
@@ -27,6 +28,7 @@ type site struct {
 	idp    string // name of the provider
 	config string // beside issuer, client and, unless it says so, auth_methods
 	hosts  []string
+	name   string // instance_name; without one, and with equal settings, sessions are shared
 }
 
 const secret = "app secret & more"
@@ -39,11 +41,11 @@ func provider(t testing.TB) *idp.Server {
 	s.AddUser(idp.User{Name: "alice", Password: "alice", Subject: "alice-1",
 		Claims: map[string]any{"email": "alice@example.com", "email_verified": true}})
 	s.AddUser(idp.User{Name: "bob", Password: "bob", Subject: "bob-2"})
+	s.AddUser(idp.User{Name: "carol", Password: "carol", Subject: "carol-3"})
 	return s
 }
 
-// newLab starts a stack for sites. prepare changes providers before that; top is a
-// block of _sallyport.
+// newLab starts a stack for sites, after prepare.
 func newLab(t testing.TB, host string, o stack.Options, prepare func(l *lab), sites ...site) *lab {
 	t.Helper()
 	l := &lab{rig: &rig{t: t, up: echo.Start(t)}, idps: map[string]*idp.Server{}, site: map[string]site{}}
@@ -64,18 +66,20 @@ func newLab(t testing.TB, host string, o stack.Options, prepare func(l *lab), si
 // trusted makes the test a proxy that the gateway believes.
 const trusted = "trusted_ips: [127.0.0.1/32], "
 
-func (l *lab) file(sites ...site) string { return l.fileWith("", sites...) }
-
-func (l *lab) fileWith(settings string, sites ...site) string {
+func (l *lab) file(sites ...site) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "_format_version: \"3.0\"\n_sallyport: {%sfilter: {log_lines: 100000}}\nservices:\n- name: app\n  url: %s\n  routes:\n", settings, l.up.URL)
+	fmt.Fprintf(&b, "_format_version: \"3.0\"\n_sallyport: {%sfilter: {log_lines: 100000}}\nservices:\n- name: app\n  url: %s\n  routes:\n", l.settings, l.up.URL)
 	for _, s := range sites {
 		name := strings.Trim(strings.ReplaceAll(s.path, "/", "-"), "-")
 		fmt.Fprintf(&b, "  - name: %q\n    paths: [%q]\n    strip_path: false\n", name, s.path)
 		if len(s.hosts) > 0 {
 			fmt.Fprintf(&b, "    hosts: [%s]\n", strings.Join(s.hosts, ", "))
 		}
-		fmt.Fprintf(&b, "    plugins:\n    - name: openid-connect\n      instance_name: %q\n      config:\n        issuer: %s\n", name, l.idps[s.idp].Issuer())
+		b.WriteString("    plugins:\n    - name: openid-connect\n")
+		if s.name != "" {
+			fmt.Fprintf(&b, "      instance_name: %q\n", s.name)
+		}
+		fmt.Fprintf(&b, "      config:\n        issuer: %s\n", l.idps[s.idp].Issuer())
 		config := s.config
 		if !strings.Contains(config, "auth_methods:") {
 			config += "\nauth_methods: [authorization_code, session]"

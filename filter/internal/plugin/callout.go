@@ -57,7 +57,7 @@ func (v *vm) ask(stream uint32, s *policy.Step, route string) reason.Code {
 	}
 	call := c.byName[s.Question.Identity]
 	if req := s.Question.Request; req != nil && call == nil {
-		req.Peer, req.Port = connection()
+		connection(req)
 	}
 	if call == nil {
 		if len(c.byName) >= maxQuestions || s.Question.Kind.OfBrowser() && c.browsers >= maxBrowsers {

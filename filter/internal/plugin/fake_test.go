@@ -163,11 +163,17 @@ func (f *fake) edit(what string) abi.Status {
 	return abi.OK
 }
 
-func (f *fake) addHeader(_ abi.MapType, key, value string) abi.Status {
-	return f.replaceHeader(0, key, value)
+func (f *fake) addHeader(m abi.MapType, key, value string) abi.Status {
+	if m == abi.HTTPResponseHeaders {
+		return f.edit("response + " + key + ": " + value)
+	}
+	return f.edit("+ " + key + ": " + value)
 }
 
-func (f *fake) replaceHeader(_ abi.MapType, key, value string) abi.Status {
+func (f *fake) replaceHeader(m abi.MapType, key, value string) abi.Status {
+	if m == abi.HTTPResponseHeaders {
+		return f.edit("response = " + key + ": " + value)
+	}
 	return f.edit(key + ": " + value)
 }
 

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/abi"
+	"github.com/sallyport-auth/sallyport/internal/wire"
 )
 
 // maxResponses bounds the streams that something is kept for until their response
@@ -74,17 +75,19 @@ func (v *vm) onResponseHeaders(id uint32) {
 	}
 }
 
-// connection returns what the proxy knows of the connection of the stream that is
-// the effective context: the client's address and the port it has connected to.
-// What it does not know is left out.
-func connection() (peer string, port int64) {
+// connection notes on a request what the proxy knows of the connection of the stream
+// that is the effective context: the client's address, whether it is one that is
+// trusted, and the port it has connected to. What it does not know is left out.
+func connection(req *wire.Request) {
 	if text, status := hostProperty("source\x00address"); status == abi.OK {
-		peer = strings.Clone(text)
+		req.Peer = strings.Clone(text)
+	}
+	if text, status := hostProperty("xds\x00filter_chain_name"); status == abi.OK {
+		req.Trusted = strings.HasPrefix(text, wire.TrustedChain)
 	}
 	if text, status := hostProperty("destination\x00port"); status == abi.OK && len(text) == 8 {
 		for i := range len(text) {
-			port |= int64(text[i]) << (8 * i)
+			req.Port |= int64(text[i]) << (8 * i)
 		}
 	}
-	return peer, port
 }

@@ -15,6 +15,12 @@ type caller struct {
 	credential    string     // what X-Credential-Identifier says
 	request       []abi.Pair // headers that plugins make of claims and tokens
 	response      []abi.Pair // headers for the response that is to come
+
+	// judged: a plugin has accepted a token of the request. session is the one that was
+	// opened instead, by a plugin that takes tokens from the headers reads.
+	judged  bool
+	session *session
+	reads   []string
 }
 
 // chain runs the plugins that are left. A plugin without an anonymous consumer
@@ -62,6 +68,12 @@ func (r *run) authenticated() {
 	}
 	if s := r.try.subject; s != nil {
 		r.who.take(s, &r.plugin().OIDC.Identity, r.facts.authorization)
+	}
+	switch {
+	case r.try.known != nil:
+		r.who.judged = true
+	case r.try.session != nil && !r.plugin().OIDC.NoBearer:
+		r.who.session, r.who.reads = r.try.session, r.plugin().OIDC.HeaderNames
 	}
 	for _, c := range r.try.setCookies {
 		r.who.response = append(r.who.response, abi.Pair{Key: "set-cookie", Value: headerValue(c)})
@@ -125,6 +137,7 @@ func (r *run) allow() *Step {
 			named(r.headers, &p.OIDC.Identity, func(name string) { remove = append(remove, name) })
 		}
 	}
+	r.unjudged(func(name string) { remove = append(remove, name) })
 	set = append(set, r.who.request...)
 	if r.facts.cookie && len(e.own.sessions) > 0 {
 		if rest, changed := e.own.withoutOwn(r.headers); changed {
@@ -133,6 +146,28 @@ func (r *run) allow() *Step {
 		}
 	}
 	return e.become(Step{Kind: Allow, Reason: code, Edits: Edits{Remove: remove, Set: set, Response: r.who.response}})
+}
+
+// unjudged yields the headers with bearer tokens that nobody has looked at, because a
+// session came along and was enough: behind a plugin that takes bearer tokens, an
+// upstream believes those that reach it.
+func (r *run) unjudged(yield func(name string)) {
+	if r.who.session == nil || r.who.judged {
+		return
+	}
+	for h := r.headers.Cursor(); h.Next(); {
+		for _, name := range r.who.reads {
+			if h.Key != name {
+				continue
+			}
+			strange := false
+			var values headerValues
+			values.add(h.Value, func(token string) { strange = strange || token != r.who.session.wire.Token })
+			if strange {
+				yield(name)
+			}
+		}
+	}
 }
 
 // headerValue makes a string safe as a header value: control characters, which

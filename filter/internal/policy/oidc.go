@@ -98,10 +98,11 @@ func (r *run) establish(p *bundle.Plugin, l *bundle.Login) *Question {
 		return nil
 	}
 	known := r.try.known
-	if known == nil || r.facts.copies != 1 || bearer(r.facts.authorization) != known.token.Raw || known.established > r.now {
+	if known == nil || r.facts.copies != 1 || bearer(r.facts.authorization) != known.token.Raw ||
+		known.established > r.now && known.establishedBy == p.ID {
 		return nil
 	}
-	known.established = r.now + establishAgain
+	known.established, known.establishedBy = r.now+establishAgain, p.ID
 	q := r.browserQuestion(p, wire.Establish, nil)
 	q.Trust, q.KeyID, q.Alg = p.OIDC.TrustID, known.token.KeyID, known.token.Alg
 	q.Input, q.Signature = known.token.SigningInput, known.token.Signature

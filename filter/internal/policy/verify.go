@@ -18,8 +18,10 @@ type known struct {
 	claims claims.Set
 	proofs [maxProofs]string // hashes of trust records, versions of credentials
 	proved int               // how many there are
-	// established is until when no session is asked for in the token's name.
-	established int64
+	// established is until when no session is asked for in the token's name, by the
+	// instance that did last.
+	established   int64
+	establishedBy string
 }
 
 // knownSize is roughly what a known token takes beside its texts.

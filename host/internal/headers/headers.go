@@ -8,6 +8,7 @@
 package headers
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -74,6 +75,12 @@ func (m *Map) Append(name, value string) {
 	}
 	m.pairs = append(m.pairs, abi.Pair{Key: name, Value: value})
 }
+
+// Put is Append for a name that is not there yet.
+func (m *Map) Put(name, value string) { m.pairs = append(m.pairs, abi.Pair{Key: name, Value: value}) }
+
+// Reserve makes room for n pairs.
+func (m *Map) Reserve(n int) { m.pairs = slices.Grow(m.pairs, n) }
 
 func (m *Map) index(name string) int {
 	return slices.IndexFunc(m.pairs, func(p abi.Pair) bool { return p.Key == name })
@@ -168,7 +175,7 @@ func (m *Map) Fill(h http.Header) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	m.pairs = slices.Grow(m.pairs, len(names)+8)
+	m.Reserve(len(names))
 	for _, name := range names {
 		k, usual := kinds[name]
 		if !usual {
@@ -195,14 +202,18 @@ func (m *Map) Export(h http.Header) {
 // Apply returns a copy of h, which the map was filled with, with the edits made.
 // It shares the values of headers that were not edited.
 func (m *Map) Apply(h http.Header) http.Header {
-	out := make(http.Header, len(h)+len(m.changed))
 	if m.replace {
+		out := make(http.Header, len(m.pairs))
 		m.Export(out)
 		return out
 	}
-	for name, values := range h {
-		if !slices.Contains(m.changed, Lower(name)) {
-			out[name] = values
+	out := maps.Clone(h)
+	if out == nil {
+		out = http.Header{}
+	}
+	for name := range h {
+		if slices.ContainsFunc(m.changed, func(c string) bool { return len(c) == len(name) && strings.EqualFold(c, name) }) {
+			delete(out, name)
 		}
 	}
 	m.export(out, func(name string) bool { return slices.Contains(m.changed, name) })

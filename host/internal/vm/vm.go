@@ -72,6 +72,20 @@ type callContext struct {
 	vm *VM
 }
 
+// detached is a context with the values of another that does not end with it.
+// context.WithoutCancel is one too, but allocates each time a value is asked for,
+// as wazero does several times a call.
+type detached struct{ context.Context }
+
+// Deadline implements context.Context.
+func (*detached) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+// Done implements context.Context.
+func (*detached) Done() <-chan struct{} { return nil }
+
+// Err implements context.Context.
+func (*detached) Err() error { return nil }
+
 type vmKey struct{}
 
 // Value implements context.Context.
@@ -92,7 +106,7 @@ func From(ctx context.Context) *VM {
 // without the lock, when the VM traps or exceeds its deadline.
 func (m *Module) NewVM(ctx context.Context, worker int, env any, onDead func(error)) (*VM, error) {
 	v := &VM{module: m, Env: env, Worker: worker, nextID: 1, streams: map[uint32]Context{}, onDead: onDead, phase: starting}
-	v.ctx = &callContext{Context: context.WithoutCancel(ctx), vm: v}
+	v.ctx = &callContext{Context: &detached{ctx}, vm: v}
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().
 		WithSysWalltime().WithSysNanotime().WithRandSource(rand.Reader)
 	var err error

@@ -93,6 +93,9 @@ func (s *Service) logoutClaims(in *Instance, set *provider.Set, tok *jose.Token)
 	if code := c.IssuedBy(in.issuers(set)); code != reason.Unspecified {
 		return code
 	}
+	if len(in.Login().ClientIDs) == 0 {
+		return reason.AudienceMismatch // we are nobody whom the issuer could mean
+	}
 	if code := c.MeantFor(in.Login().ClientIDs); code != reason.Unspecified {
 		return code
 	}
@@ -129,9 +132,9 @@ func (s *Service) logoutClaims(in *Instance, set *provider.Set, tok *jose.Token)
 	} else {
 		keys = append(keys, subjectKey(iss, sub))
 	}
-	until := now.Add(10 * 365 * 24 * time.Hour)
-	if a := in.Login().Absolute; a > 0 {
-		until = now.Add(time.Duration(a) * time.Second)
+	until := now.Add(forever)
+	if in.Longest > 0 {
+		until = now.Add(time.Duration(in.Longest) * time.Second)
 	}
 	for _, k := range keys {
 		if err := s.revoked.Revoke(k, now, until); err != nil {

@@ -130,7 +130,7 @@ func (s *Service) exchange(ctx context.Context, in *Instance, p *provider.Provid
 		return nil, reason.IDTokenMissing, ""
 	}
 	now := s.now()
-	rec := newRecord(sourceCode, now)
+	rec := in.newRecord(sourceCode, now)
 	rec.Client = f.Client
 	rec.ClientID, _ = in.client(f.Client)
 	tok, out := s.judge(ctx, in, p, t.id, expectation{client: rec.ClientID, nonce: f.Nonce, access: t.access, maxAge: l.MaxAge, now: now.Unix()})

@@ -25,6 +25,9 @@ type Instance struct {
 	// Hosts are those of the routes, by the name that proxies report; a route
 	// without any takes every host.
 	Hosts map[string][]string
+	// Longest is how long a session of any instance with the same issuer lasts, in
+	// seconds, 0 for no bound: a logout token ends them all.
+	Longest int64
 	// TrustedIPs are the proxies whose forwarded headers are believed (D16).
 	TrustedIPs []netip.Prefix
 	// Tokens says which tokens become headers.

@@ -28,7 +28,7 @@ func (s *Service) Logout(ctx context.Context, in *Instance, p *provider.Provider
 	set := p.Current()
 	if sent, code := in.unseal(r); code == reason.Unspecified {
 		rec := s.live.newest(sent)
-		if err := s.revoke(in, rec); err != nil {
+		if err := s.revoke(rec); err != nil {
 			return wire.Answer{Code: reason.Internal}
 		}
 		hint, client = rec.IDToken, first(rec.ClientID, client)

@@ -157,7 +157,7 @@ func (s *Service) Establish(in *Instance, p *provider.Provider, r *wire.Request,
 			return wire.Answer{Code: code}
 		}
 	}
-	rec := newRecord(sourceBearer, now)
+	rec := in.newRecord(sourceBearer, now)
 	rec.Access, rec.Issuer, rec.Subject, rec.SID = raw, claimText(tok, "iss"), claimText(tok, "sub"), claimText(tok, "sid")
 	rec.ClientID, _ = in.client(0)
 	rec.Expires, _ = claims.Date(c.Expires)

@@ -12,19 +12,23 @@ import (
 
 // origin returns scheme, host and port that the browser used, as it would write
 // them: https://api.example. Forwarded headers count only from a proxy that is
-// trusted; else it is the Host header and the port of the connection (D16).
+// trusted; else it is the Host header and the port of the connection (D16). It is ""
+// where that names no host: an address is made of it.
 func (in *Instance) origin(r *wire.Request) string {
 	host, port := r.Authority, strconv.FormatInt(r.Port, 10)
 	if r.Port == 0 {
 		port = ""
 	}
-	if in.trusts(r.Peer) {
+	if r.Trusted || in.trusts(r.Peer) {
 		own := port
 		port = ""
 		if r.ForwardedHost != "" {
 			host, _, _ = strings.Cut(r.ForwardedHost, ",")
 			host = strings.TrimSpace(host)
 			if h, p, err := net.SplitHostPort(host); err == nil {
+				if _, err := strconv.ParseUint(p, 10, 16); err != nil {
+					return ""
+				}
 				host, port = h, p
 			}
 		}
@@ -35,10 +39,29 @@ func (in *Instance) origin(r *wire.Request) string {
 	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
 		host = "[" + host + "]"
 	}
+	if !hostName(host) {
+		return ""
+	}
 	if port != "" && port != map[string]string{"http": "80", "https": "443"}[r.Scheme] {
 		host = strings.ToLower(host) + ":" + port
 	}
 	return r.Scheme + "://" + strings.ToLower(host)
+}
+
+// hostName reports whether a text is a host as it stands in addresses: a name, or an IP
+// address.
+func hostName(s string) bool {
+	if inner, ok := strings.CutPrefix(s, "["); ok {
+		addr, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
+		return err == nil && addr.Is6() && addr.Zone() == "" && strings.HasSuffix(s, "]")
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 253
 }
 
 // trusts reports whether forwarded headers of a client are believed.
@@ -63,6 +86,9 @@ func (in *Instance) trusts(peer string) bool {
 // hostAllowed reports whether a login by this origin may begin on a route: one that
 // has hosts takes no other, whatever a proxy says of where a request came from.
 func (in *Instance) hostAllowed(route, origin string) bool {
+	if origin == "" {
+		return false
+	}
 	hosts := in.Hosts[route]
 	if len(hosts) == 0 {
 		return true

@@ -16,9 +16,10 @@ import (
 type record struct {
 	ID         string `json:"i"` // random; whoever knows it knows nothing
 	Generation int64  `json:"g,omitempty"`
-	Begun      int64  `json:"b"` // Unix milliseconds
-	Touched    int64  `json:"t"` // Unix seconds, when its cookies were last written
-	Source     string `json:"o"` // one of the sources
+	Begun      int64  `json:"b"`           // Unix milliseconds
+	Touched    int64  `json:"t"`           // Unix seconds, when its cookies were last written
+	End        int64  `json:"x,omitempty"` // Unix seconds, from when on nothing opens it; 0 for never
+	Source     string `json:"o"`           // one of the sources
 
 	Issuer   string `json:"iss"`
 	Subject  string `json:"sub"`
@@ -93,9 +94,14 @@ func (in *Instance) unseal(r *wire.Request) (*record, reason.Code) {
 }
 
 // newRecord begins a session. Its id is new: what the browser had before opens
-// nothing of it.
-func newRecord(source string, now time.Time) *record {
-	return &record{ID: rand.Text(), Begun: now.UnixMilli(), Source: source}
+// nothing of it. Its end is fixed: how long it has to be remembered once it is logged
+// out must not depend on who logs it out, or on a configuration that is yet to come.
+func (in *Instance) newRecord(source string, now time.Time) *record {
+	rec := &record{ID: rand.Text(), Begun: now.UnixMilli(), Source: source}
+	if a := in.Login().Absolute; a > 0 {
+		rec.End = now.Unix() + a
+	}
+	return rec
 }
 
 func (rec *record) begun() time.Time { return time.UnixMilli(rec.Begun) }
@@ -128,13 +134,29 @@ func keyOf(kind string, parts ...string) string {
 	return kind + base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:15])
 }
 
-// end is when a session is over whatever happens, for the journal of what is revoked.
+// end is when a session is over whatever happens, by its own end or by that of an
+// instance that gives less time.
 func (in *Instance) end(rec *record) time.Time {
+	end := rec.last()
 	if a := in.Login().Absolute; a > 0 {
-		return rec.begun().Add(time.Duration(a) * time.Second)
+		if own := rec.begun().Add(time.Duration(a) * time.Second); own.Before(end) {
+			return own
+		}
 	}
-	return rec.begun().Add(10 * 365 * 24 * time.Hour)
+	return end
 }
+
+// last is when nobody can open a session any more: until then the journal has to know
+// that it was revoked.
+func (rec *record) last() time.Time {
+	if rec.End > 0 {
+		return time.Unix(rec.End, 0)
+	}
+	return rec.begun().Add(forever)
+}
+
+// forever is how long a session lasts that has no end.
+const forever = 10 * 365 * 24 * time.Hour
 
 // over says whether a session has ended by its times or by being revoked.
 func (s *Service) over(in *Instance, rec *record, touched int64) reason.Code {

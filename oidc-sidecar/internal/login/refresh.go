@@ -271,7 +271,7 @@ func (s *Service) refresh(in *Instance, p *provider.Provider, old *record, came 
 	if code != reason.Unspecified && !code.Ours() {
 		// No new tokens: the session has ended, in every browser it was copied to.
 		s.logger.Info("a session ends at its refresh", "issuer", p.Config().Name(), "reason", code.Error())
-		if err := s.revoke(in, old); err != nil {
+		if err := s.revoke(old); err != nil {
 			code = reason.Internal
 		}
 	}
@@ -335,9 +335,9 @@ func (rec *record) speaksOf() string {
 }
 
 // revoke ends a session everywhere.
-func (s *Service) revoke(in *Instance, rec *record) error {
+func (s *Service) revoke(rec *record) error {
 	key := sessionKey(rec.ID)
-	if err := s.revoked.Revoke(key, s.now(), in.end(rec)); err != nil {
+	if err := s.revoked.Revoke(key, s.now(), rec.last()); err != nil {
 		s.logger.Error("a session cannot be noted as ended", "error", err)
 		return err
 	}

@@ -107,6 +107,20 @@ func (s *Snapshot) login(p *declarative.Plugin, out *bundle.Plugin) {
 	s.Logins[out.ID] = in
 }
 
+// longest tells every instance how long sessions of its issuer may last.
+func (s *Snapshot) longest() {
+	of := map[string]int64{}
+	for _, in := range s.Logins {
+		a := in.Login().Absolute
+		if have, ok := of[in.Config.IssuerURL]; !ok || have != 0 && (a == 0 || a > have) {
+			of[in.Config.IssuerURL] = a
+		}
+	}
+	for _, in := range s.Logins {
+		in.Longest = of[in.Config.IssuerURL]
+	}
+}
+
 // Consumer returns the consumer whose id, user name or custom id a value is; nil for
 // none. The first of by that fits counts.
 func (s *Snapshot) Consumer(by []string, value string) *bundle.Consumer {

@@ -68,6 +68,7 @@ func Compile(f *declarative.File, secret Secrets) *Snapshot {
 			s.routes[name] = &bundle.Route{Name: name, RequireHTTPS: r.HTTPSRedirectStatus}
 		}
 	}
+	s.longest()
 	if len(s.Logins) > 0 {
 		name := f.ReservedName()
 		s.routes[name] = &bundle.Route{Name: name}

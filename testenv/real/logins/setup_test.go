@@ -289,3 +289,13 @@ func (p *person) eventually(what string, good func() bool) {
 		return row == 8
 	})
 }
+
+// readFile returns the file of a run.
+func readFile(t testing.TB, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
