@@ -9,9 +9,25 @@ import (
 	"time"
 
 	"github.com/sallyport-auth/sallyport/testenv"
+	"github.com/sallyport-auth/sallyport/testenv/echo"
 	"github.com/sallyport-auth/sallyport/testenv/idp"
 	"github.com/sallyport-auth/sallyport/testenv/tokens"
 )
+
+// ask asks as a program does, which has no cookies but those that it is given.
+func (s *site) ask(t testing.TB, target string, lines ...string) (*testenv.Response, []echo.Request) {
+	t.Helper()
+	before := s.up.Total()
+	r := testenv.Raw(t, s.Addr, testenv.Request("GET", target, lines...))
+	seen := s.up.Since(before)
+	var who []string
+	for _, u := range seen {
+		who = append(who, u.Header("X-Credential-Identifier"))
+	}
+	testenv.Evidence(t, "%s: GET %s with %d headers -> %d, sets %d cookies, the upstream received %d requests of %q; the provider so far: %s",
+		s.Host, bare(target), len(lines), r.Status, len(r.Header["Set-Cookie"]), len(seen), who, s.asked())
+	return r, seen
+}
 
 func oktaTLS(t *testing.T, s *site, secure *idp.Server) {
 	before := secure.Count("token")

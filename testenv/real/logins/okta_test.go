@@ -28,6 +28,8 @@ const oktaRoutes = `
   - {name: dotted, paths: [/dotted], strip_path: false, plugins: [{name: openid-connect, config: {${CLIENT}, consumer_claim: [user.login], session_cookie_name: dotted}}]}
   - {name: swapped, paths: [/swapped], strip_path: false, plugins: [{name: openid-connect, config: {issuer: ${ISSUER}, client_id: [second, first], client_secret: [other, okta secret], session_cookie_name: swapped}}]}
   - {name: crossed, paths: [/crossed], strip_path: false, plugins: [{name: openid-connect, config: {issuer: ${ISSUER}, client_id: [first, second], client_secret: [other, okta secret], session_cookie_name: crossed}}]}
+  - {name: aged, paths: [/aged], strip_path: false, plugins: [{name: openid-connect, config: {${CLIENT}, max_age: 100, leeway: 1000, session_cookie_name: aged}}]}
+  - {name: aged-exact, paths: [/aged-exact], strip_path: false, plugins: [{name: openid-connect, config: {${CLIENT}, max_age: 100, session_cookie_name: aged-exact}}]}
   - {name: tls, paths: [/tls], strip_path: false, plugins: [{name: openid-connect, config: {issuer: ${TLS}, client_id: [first], client_secret: [okta secret], ssl_verify: false, session_cookie_name: tls}}]}
   - {name: tls-verified, paths: [/verified], strip_path: false, plugins: [{name: openid-connect, config: {issuer: ${TLS}, client_id: [first], client_secret: [okta secret], ssl_verify: true, session_cookie_name: verified}}]}
   - {name: anywhere, paths: [/anywhere], strip_path: false, plugins: [{name: openid-connect, config: {${CLIENT}, bearer_token_param_type: [header, query, cookie], bearer_token_cookie_name: token, session_cookie_name: anywhere}}]}
@@ -90,7 +92,7 @@ func (s *site) oktaReset() {
 		o.IDLifetime, o.AccessLifetime, o.Now = 5*time.Minute, 5*time.Minute, time.Now
 	})
 	uris := []string{s.at("gui.portal.test", "/gui"), s.at("gui.portal.test", "/alone")}
-	for _, path := range []string{"/portal", "/exact", "/code", "/consumers", "/dotted", "/swapped", "/crossed"} {
+	for _, path := range []string{"/portal", "/exact", "/code", "/consumers", "/dotted", "/swapped", "/crossed", "/aged", "/aged-exact"} {
 		uris = append(uris, s.at("app.example", path))
 	}
 	for id, secret := range map[string]string{"first": oktaSecret, "second": "other"} {
@@ -169,6 +171,17 @@ func oktaLeeway(t *testing.T, s *site) {
 		q = s.person(t)
 		q.refused(q.enter("alice"), 401, c.code)
 	}
+	// auth_time, where there is a max_age.
+	s.oktaReset()
+	s.idp.AddUser(oktaUser("alice", map[string]any{"auth_time": tokens.In(-500)}))
+	s.person(t).login(s.at("app.example", "/aged"), "alice", "alice")
+	p := s.person(t)
+	p.begin(s.at("app.example", "/aged-exact"))
+	p.refused(p.signIn("alice", "alice"), 401, "auth_time_too_old")
+	s.idp.AddUser(oktaUser("alice", map[string]any{"auth_time": tokens.In(-1500)}))
+	p = s.person(t)
+	p.begin(s.at("app.example", "/aged"))
+	p.refused(p.signIn("alice", "alice"), 401, "auth_time_too_old")
 	// The same for bearer tokens.
 	s.oktaReset()
 	who := map[string]any{"email": "alice@example.com", "email_verified": true}
@@ -196,21 +209,6 @@ func oktaLeeway(t *testing.T, s *site) {
 
 // ahead is a clock that is ahead of this machine's.
 func ahead(d time.Duration) func() time.Time { return func() time.Time { return time.Now().Add(d) } }
-
-// ask asks as a program does, which has no cookies but those that it is given.
-func (s *site) ask(t testing.TB, target string, lines ...string) (*testenv.Response, []echo.Request) {
-	t.Helper()
-	before := s.up.Total()
-	r := testenv.Raw(t, s.Addr, testenv.Request("GET", target, lines...))
-	seen := s.up.Since(before)
-	var who []string
-	for _, u := range seen {
-		who = append(who, u.Header("X-Credential-Identifier"))
-	}
-	testenv.Evidence(t, "%s: GET %s with %d headers -> %d, sets %d cookies, the upstream received %d requests of %q; the provider so far: %s",
-		s.Host, bare(target), len(lines), r.Status, len(r.Header["Set-Cookie"]), len(seen), who, s.asked())
-	return r, seen
-}
 
 func oktaConsumers(t *testing.T, s *site) {
 	for _, c := range []struct{ user, consumer, custom string }{
