@@ -337,6 +337,9 @@ func (l *loginReader) clientOf(p *parser, v at) {
 	case "none", "private_key_jwt":
 		return
 	}
+	if p.failedAt(v.path + ".config.client_secret") {
+		return
+	}
 	if len(l.ClientSecrets) == 0 {
 		p.fail(v, `has no client_secret: expected one, or client_auth "none" for a public client`)
 	} else if len(l.ClientSecrets) != len(l.ClientIDs) && len(l.ClientIDs) > 0 {

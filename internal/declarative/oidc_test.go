@@ -101,6 +101,32 @@ plugins:
 	}
 }
 
+// What cannot be read of a client is said once: it is not taken for a client that is
+// not there.
+func TestClientThatCannotBeRead(t *testing.T) {
+	const id, secret = `"{vault://env/SALLYPORT_NOBODY_ID}"`, `"{vault://env/SALLYPORT_NOBODY_SECRET}"`
+	const noID = "k:6: plugins[0].config.client_id[0]: refers to the environment variable SALLYPORT_NOBODY_ID, which is not set"
+	const noSecret = "k:7: plugins[0].config.client_secret[0]: refers to the environment variable SALLYPORT_NOBODY_SECRET, which is not set"
+	for _, c := range []struct{ id, secret, want string }{
+		{id, secret, noID + "\n" + noSecret},
+		{id, "s", noID},
+		{"me", secret, "k:3: note: plugins[0]: has no auth_methods: session, bearer and authorization_code are on, the others only when named\n" + noSecret},
+	} {
+		f, problems := Parse("k", []byte(`_format_version: "3.0"
+plugins:
+- name: openid-connect
+  config:
+    issuer: https://idp.example
+    client_id: [`+c.id+`]
+    client_secret: [`+c.secret+`]
+    scopes: [openid]
+`), Options{Env: noEnv})
+		if got := problems.Error(); f != nil || got != c.want {
+			t.Errorf("got\n%s\nwant\n%s", got, c.want)
+		}
+	}
+}
+
 // Every field of Kong's schema is either read, noted or refused by name: none is
 // unknown.
 func TestOIDCKnowsKongsFields(t *testing.T) {

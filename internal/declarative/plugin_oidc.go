@@ -175,6 +175,8 @@ func (p *parser) tokenPlaces(v at, c *OIDCConfig, places []string, cookie string
 // that can work here: without a client there is no login.
 func (p *parser) methods(v at, c *OIDCConfig, l *loginReader, methods []string, set bool) {
 	switch {
+	case !set && p.failedAt(v.path+".config.client_id"):
+		methods = []string{"session", "bearer"} // what was meant is known: what is wrong with the client has been said
 	case !set && len(l.ClientIDs) == 0:
 		methods = []string{"bearer"}
 		p.report(Note, v.line(), v.path, "has no auth_methods: bearer tokens are verified, and nothing else")

@@ -162,6 +162,9 @@ func (s *Service) Establish(in *Instance, p *provider.Provider, r *wire.Request,
 	rec.ClientID, _ = in.client(0)
 	rec.Expires, _ = claims.Date(c.Expires)
 	rec.Life = rec.Expires - now.Unix()
+	if _, ended := rec.due(now); ended {
+		return wire.Answer{Code: reason.TokenExpired} // leeway lets it pass, and nothing would open the session
+	}
 	cookies, code := in.seal(rec, r, now)
 	if code != reason.Unspecified {
 		return wire.Answer{Code: code}

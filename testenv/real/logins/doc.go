@@ -5,6 +5,7 @@
 //
 //	descope_test.go       examples/descope, with the test provider in Descope's shape
 //	okta_test.go          examples/okta, with the test provider in Okta's shape
+//	okta_sessions_test.go the same: over TLS, at two subdomains, and for bearer tokens
 //	keycloak_test.go      examples/keycloak-login, with a Keycloak that is really started
 //	browser_test.go       what people and browsers do: tabs, the back button, no cookies
 //	pages_test.go         the pages that people see, at two widths, by day and by night
