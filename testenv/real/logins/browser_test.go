@@ -37,15 +37,14 @@ services:
       session_cookie_name: scoped, authorization_cookie_name: scoped_flow}}]}
   - {name: down, paths: [/down], strip_path: false, plugins: [{name: openid-connect, config: {issuer: "http://127.0.0.1:1/",
       client_id: [app], client_secret: [secret], session_cookie_name: down, authorization_cookie_name: down_flow}}]}
-  - {name: quiet, paths: [/quiet], strip_path: false, plugins: [{name: openid-connect, config: {${CLIENT},
-      logout_query_arg: logout, logout_methods: [GET], session_cookie_name: quiet, authorization_cookie_name: quiet_flow}}]}
   - {name: open, paths: [/open], strip_path: false}
 `
 
-// people starts a gateway for peopleFile.
+// people starts a gateway for peopleFile, with a provider that knows no logout.
 func people(t *testing.T, host string, b *browser.Browser) *site {
 	t.Helper()
 	up, p := echo.Start(t), idp.Start(t)
+	p.Advertise(map[string]any{"end_session_endpoint": nil})
 	p.AddClient(idp.Client{ID: "app", Secret: "secret"})
 	p.AddUser(idp.User{Name: "alice", Password: "alice", Subject: "a1"})
 	client := "issuer: " + p.Issuer() + ", client_id: [app], client_secret: [secret], scopes: [openid]"
