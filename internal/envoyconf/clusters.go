@@ -14,7 +14,9 @@ func clusters(f *declarative.File, o Options) list {
 	out := list{obj{
 		"name", sidecarCluster,
 		"type", "STATIC",
-		"connect_timeout", "1s",
+		// A socket that nobody listens on is refused at once; what takes longer is a
+		// machine that is busy, and every question has a time-out of its own.
+		"connect_timeout", "5s",
 		"load_assignment", obj{"cluster_name", sidecarCluster, "endpoints", list{obj{"lb_endpoints", list{
 			obj{"endpoint", obj{"address", obj{"pipe", obj{"path", o.Socket}}}},
 		}}}},

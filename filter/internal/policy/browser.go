@@ -208,7 +208,9 @@ var answered = [...]string{"code", "state", "iss", "error", "error_description",
 func cleanTarget(target string) string {
 	path, rest, _ := strings.Cut(target, "?")
 	path = "/" + strings.TrimLeft(path, "/")
-	kept := ""
+	kept := make([]byte, 0, len(target)+1)
+	kept = append(kept, path...)
+	mark := byte('?')
 	for rest != "" {
 		var pair string
 		pair, rest, _ = strings.Cut(rest, "&")
@@ -219,13 +221,11 @@ func cleanTarget(target string) string {
 			drop = drop || name == a
 		}
 		if !drop {
-			kept += "&" + pair
+			kept = append(append(kept, mark), pair...)
+			mark = '&'
 		}
 	}
-	if kept == "" {
-		return path
-	}
-	return path + "?" + kept[1:]
+	return string(kept)
 }
 
 // scheme returns what the client used: the proxy writes this header itself, or
@@ -247,12 +247,15 @@ func (r *run) header(name string) string {
 	return ""
 }
 
-// navigation reports whether the answer is a page that a person sees: by Fetch
-// Metadata, and where a browser sends none by what it accepts (D9).
+// navigation reports whether a browser goes somewhere: the answer is a page that a
+// person sees, and may be another page instead (D9).
 func (r *run) navigation() bool {
-	if r.facts.method != "GET" && r.facts.method != "HEAD" {
-		return false
-	}
+	return (r.facts.method == "GET" || r.facts.method == "HEAD") && r.forPerson()
+}
+
+// forPerson reports whether a person reads the answer, to a form too: by Fetch
+// Metadata, and where a browser sends none, as it does without TLS, by what it accepts.
+func (r *run) forPerson() bool {
 	var mode, dest, purpose, accept, with string
 	for h := r.headers.Cursor(); h.Next(); {
 		switch h.Key {

@@ -171,14 +171,15 @@ func (n *ownNames) withoutOwn(headers abi.Pairs) (rest string, changed bool) {
 	if !changed {
 		return "", false
 	}
+	kept := make([]byte, 0, len(headers))
 	eachCookie(headers, func(name, _, pair string) {
-		switch {
-		case n.has(name):
-		case rest == "":
-			rest = pair
-		default:
-			rest += "; " + pair
+		if n.has(name) {
+			return
 		}
+		if len(kept) > 0 {
+			kept = append(kept, "; "...)
+		}
+		kept = append(kept, pair...)
 	})
-	return rest, true
+	return string(kept), true
 }

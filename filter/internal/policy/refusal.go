@@ -43,7 +43,7 @@ func (r *run) denyBrowser(code reason.Code, c *bundle.OIDC) Response {
 		return Response{Status: 302, Headers: append(extra, abi.Pair{Key: "location", Value: to},
 			abi.Pair{Key: "cache-control", Value: "no-store"})}
 	}
-	if r.navigationOrForm() {
+	if r.forPerson() {
 		out := r.page(code, l)
 		out.Headers = append(out.Headers, extra...)
 		if status == 401 {
@@ -88,15 +88,6 @@ func refusalBody(text string, code reason.Code, id string, l *bundle.Login) stri
 	}
 	w.Close('}')
 	return string(w.Buf)
-}
-
-// navigationOrForm is navigation for any method: what a form is answered with is
-// read by a person too.
-func (r *run) navigationOrForm() bool {
-	if r.navigation() {
-		return true
-	}
-	return r.header("sec-fetch-mode") == "navigate" && r.header("sec-fetch-dest") == "document"
 }
 
 // page writes a refusal as a page.
