@@ -68,6 +68,7 @@ func TestPeople(t *testing.T) {
 			{"scripts and pictures", scriptsAndPictures},
 			{"no cookies", func(t *testing.T, s *site) { noCookies(t, s, forbidding) }},
 			{"large sessions", largeSessions},
+			{"a form", aForm},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				s.idp.FlowFault()
@@ -228,12 +229,19 @@ func sevenFlows(t *testing.T, s *site) {
 	}
 	testenv.Evidence(t, "%s: ten logins begun, the browser keeps %d", s.Host, len(oldest.own()))
 	tabs[9].lands(tabs[9].signIn("alice", "alice"), s.at("app.example", "/app/9"), "a1")
-	// The oldest has lost its cookie, and there is a session now.
+	// The oldest has lost its cookie, and there is a session now: the code is not needed.
+	grants := s.idp.Count("token")
 	tabs[0].lands(tabs[0].signIn("alice", "alice"), s.at("app.example", "/app/0"), "a1")
-	// And with none.
+	if n := s.idp.Count("token") - grants; n != 0 {
+		t.Errorf("%d codes were redeemed", n)
+	}
+	// And with none: the login begins anew by itself, and its code is redeemed.
 	oldest.context.DeleteCookies("session")
 	v := tabs[1].signIn("alice", "alice")
 	tabs[1].lands(v, s.at("app.example", "/app/1"), "a1")
+	if n := s.idp.Count("token") - grants; n != 1 || len(v.Chain) > 6 {
+		t.Errorf("%d codes were redeemed in %d steps", n, len(v.Chain))
+	}
 }
 
 // scriptsAndPictures asks without a session for what is no page.
@@ -245,6 +253,7 @@ func scriptsAndPictures(t *testing.T, s *site) {
 	for name, options := range map[string]map[string]any{
 		"GET": nil, "POST": {"method": "POST", "body": "{}"}, "DELETE": {"method": "DELETE"},
 		"text/html": {"headers": map[string]string{"Accept": "text/html"}}, "include": {"credentials": "include"},
+		"no-cors": {"mode": "no-cors"},
 	} {
 		f, seen := p.fetch("/app/data", options)
 		if f.Status != 401 || f.Redirected || len(seen) != 0 || f.Header.Get("WWW-Authenticate") != "Bearer" ||
@@ -341,6 +350,16 @@ func largeSessions(t *testing.T, s *site) {
 	}
 	testenv.Evidence(t, "%s: a session in %d cookies", s.Host, len(parts))
 	p.lands(p.open(link), link, "h1")
+	p.context.DeleteCookies("session_3")
+	if f, seen := p.fetch("/app/data", nil); f.Status != 401 || len(seen) != 0 {
+		t.Errorf("without one of them: %d", f.Status)
+	}
+	for _, c := range parts {
+		p.context.SetCookie(c) // the others were deleted by that
+	}
+	if f, _ := p.fetch("/app/data", nil); f.Status != 200 {
+		t.Errorf("with all of them: %d", f.Status)
+	}
 	p.open(link + "?logout=1")
 	if left := p.own(); len(left) != 0 {
 		t.Errorf("left: %v", slices.Sorted(maps.Keys(left)))
@@ -357,5 +376,21 @@ func largeSessions(t *testing.T, s *site) {
 	}
 	if slices.ContainsFunc(q.context.Cookies(), func(c *http.Cookie) bool { return strings.HasPrefix(c.Name, "info") }) {
 		t.Errorf("cookies are left: %v", q.context.Cookies())
+	}
+}
+
+// aForm sends a form without a session: a page with a way to sign in, and nothing is
+// sent by itself afterwards.
+func aForm(t *testing.T, s *site) {
+	for _, name := range []string{"app.example", "localhost"} {
+		p := pageForm(t, s, name)
+		if v := p.watch(func() browser.Navigation { return p.Follow("main a") }); !strings.HasPrefix(v.URL, s.idp.Endpoint("authorize")) {
+			t.Fatalf("the link leads to %s", bare(v.URL))
+		}
+		v := p.signIn("alice", "alice")
+		p.lands(v, s.at(name, "/app/order?x=1"), "a1")
+		if got := v.one(t); got.Method != "GET" || got.Body != "" {
+			t.Errorf("the upstream received %s with %q", got.Method, got.Body)
+		}
 	}
 }

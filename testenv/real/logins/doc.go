@@ -7,6 +7,7 @@
 //	okta_test.go          examples/okta, with the test provider in Okta's shape
 //	keycloak_test.go      examples/keycloak-login, with a Keycloak that is really started
 //	browser_test.go       what people and browsers do: tabs, the back button, no cookies
+//	late_test.go          signing in too late
 //	pages_test.go         the pages that people see, at two widths, by day and by night
 //	oidcprovider_test.go  the certified oidc-provider, with each client authentication
 //

@@ -21,7 +21,8 @@ func TestPages(t *testing.T) {
 		s := people(t, host, b)
 		for name, get := range map[string]func(t *testing.T, s *site) *person{
 			"refused": pageRefused, "no-cookies": pageNoCookies, "forbidden": pageForbidden, "unreachable": pageUnreachable,
-			"too-large": pageTooLarge, "form": pageForm, "signed-out": pageSignedOut,
+			"too-large": pageTooLarge, "form": func(t *testing.T, s *site) *person { return pageForm(t, s, "localhost") },
+			"signed-out": pageSignedOut,
 		} {
 			t.Run(name, func(t *testing.T) {
 				s.idp.FlowFault()
@@ -84,12 +85,12 @@ func pageTooLarge(t *testing.T, s *site) *person {
 }
 
 // pageForm sends a form without a session: what a person reads is no JSON.
-func pageForm(t *testing.T, s *site) *person {
+func pageForm(t *testing.T, s *site, name string) *person {
 	p := s.person(t)
-	p.open(s.at("localhost", "/open/page"))
+	p.open(s.at(name, "/open/page"))
 	v := p.watch(func() browser.Navigation {
 		return p.Await(func() {
-			p.Eval(`(() => { const f = Object.assign(document.createElement("form"), {method: "post", action: "/app/order"});
+			p.Eval(`(() => { const f = Object.assign(document.createElement("form"), {method: "post", action: "/app/order?x=1"});
 				document.documentElement.append(f); f.submit(); })()`, nil)
 		})
 	})
