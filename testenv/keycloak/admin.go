@@ -43,7 +43,7 @@ func (s *Server) token(t testing.TB, realm, client, secret string, form url.Valu
 	if secret == "" { // a public client
 		form.Set("client_id", client)
 	}
-	req, err := http.NewRequest(http.MethodPost, s.Issuer(realm)+"/protocol/openid-connect/token", strings.NewReader(form.Encode()))
+	req, err := http.NewRequest(http.MethodPost, s.Issuer(realm)+tokenPath, strings.NewReader(form.Encode()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func (s *Server) request(t testing.TB, method, path string, body []byte) *http.R
 
 func (s *Server) do(t testing.TB, req *http.Request, status int) ([]byte, http.Header) {
 	t.Helper()
-	res, err := http.DefaultClient.Do(req)
+	res, err := s.client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,5 +189,5 @@ func (s *Server) EndSession(t testing.TB, realm, sid string) {
 
 // TokensAsked returns how often the token endpoint of a realm was asked.
 func (s *Server) TokensAsked(realm string) int {
-	return s.count("/realms/" + realm + "/protocol/openid-connect/token")
+	return s.count("/realms/" + realm + tokenPath)
 }

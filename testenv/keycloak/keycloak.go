@@ -3,7 +3,10 @@
 package keycloak
 
 import (
+	"bytes"
+	"crypto/x509"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -11,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,15 +31,32 @@ const discoveryPath = "/.well-known/openid-configuration"
 // Server is a running Keycloak. Everybody reaches it through a proxy that counts.
 type Server struct {
 	URL string // http://host:port, which issuers begin with
+	// Certificate is that of StartTLS.
+	Certificate *x509.Certificate
 
 	home    string // of this run: the installation's files, data of its own
 	direct  *url.URL
+	client  *http.Client
 	process *testenv.Process
 	runs    int
 
-	mu    sync.Mutex     // guards asked
+	mu    sync.Mutex     // guards what follows
 	asked map[string]int // path → requests
+	told  []Told         // the newest last
 }
+
+// Told is what a client said at a token endpoint.
+type Told struct {
+	Realm         string
+	Authorization string
+	Form          url.Values
+}
+
+// How much is remembered of them, and of each.
+const (
+	maxTold = 64
+	maxForm = 64 << 10
+)
 
 // Path returns the folder of the installation, skipping the test where there is
 // none.
@@ -53,6 +74,17 @@ func Path(t testing.TB) string {
 
 // Start starts Keycloak with the given realms and waits until it serves them.
 func Start(t testing.TB, realms map[string][]byte) *Server {
+	t.Helper()
+	return launch(t, realms, httptest.NewServer)
+}
+
+// StartTLS is Start by https, with a certificate that nobody knows.
+func StartTLS(t testing.TB, realms map[string][]byte) *Server {
+	t.Helper()
+	return launch(t, realms, httptest.NewTLSServer)
+}
+
+func launch(t testing.TB, realms map[string][]byte, serve func(http.Handler) *httptest.Server) *Server {
 	t.Helper()
 	installed := Path(t)
 	s := &Server{home: testenv.TempDir(t), asked: map[string]int{}}
@@ -74,12 +106,12 @@ func Start(t testing.TB, realms map[string][]byte) *Server {
 	if err := os.MkdirAll(filepath.Join(testenv.Root(), "build", "test"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	front := httptest.NewServer(s.front())
+	front := serve(s.front())
 	t.Cleanup(front.Close)
-	s.URL = front.URL
+	s.URL, s.client, s.Certificate = front.URL, front.Client(), front.Certificate()
 	s.Run(t)
 	for name := range realms {
-		if !testenv.OK(s.Issuer(name) + discoveryPath) {
+		if !testenv.OK(s.direct.String() + "/realms/" + name + discoveryPath) {
 			t.Fatalf("Keycloak does not have the realm %s: %s", name, s.process.Tail())
 		}
 	}
@@ -93,11 +125,48 @@ func (s *Server) front() http.Handler {
 		r.Out.Host = r.In.Host
 	}}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.mu.Lock()
-		s.asked[r.URL.Path]++
-		s.mu.Unlock()
+		s.note(r)
 		proxy.ServeHTTP(w, r)
 	})
+}
+
+// note counts a request, and remembers one for tokens.
+func (s *Server) note(r *http.Request) {
+	told := Told{Authorization: r.Header.Get("Authorization")}
+	realm, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/realms/"), tokenPath)
+	if ok && r.Method == http.MethodPost {
+		body, err := io.ReadAll(io.LimitReader(r.Body, maxForm))
+		r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), r.Body))
+		told.Realm = realm
+		if told.Form, err = url.ParseQuery(string(body)); err != nil {
+			told.Form = nil
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked[r.URL.Path]++
+	if told.Form == nil {
+		return
+	}
+	if s.told = append(s.told, told); len(s.told) > maxTold {
+		s.told = s.told[1:]
+	}
+}
+
+const tokenPath = "/protocol/openid-connect/token"
+
+// Told returns what was last said at the token endpoint of a realm.
+func (s *Server) Told(t testing.TB, realm string) Told {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, told := range slices.Backward(s.told) {
+		if told.Realm == realm {
+			return told
+		}
+	}
+	t.Fatalf("nobody asked the realm %s for tokens", realm)
+	return Told{}
 }
 
 // Run starts the process, again after Stop: the realms are imported anew, and

@@ -4,6 +4,7 @@ package logins
 
 import (
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,16 +26,31 @@ type scoped struct {
 }
 
 const (
-	withScope    = "blog_with_scope"
-	withoutScope = "blog_without_scope"
+	withScope    = "Blog_with_scope"
+	withoutScope = "Blog_without_scope"
+	complexWord  = "veryComplexPa55word"
 )
+
+// scopedRoutes are added to the example: what a setting does is seen beside the same
+// without it.
+const scopedRoutes = `
+  - name: bare
+    paths: [/bare]
+    plugins: [{name: openid-connect, config: {issuer: "${ISSUER}", client_id: [blog_post], client_secret: [a5186adc-b5e2-4501-85a8-eb19a5e1a2a3],
+      ssl_verify: false, session_cookie_name: bare, authorization_cookie_name: bare_flow}}]
+  - name: verified
+    paths: [/verified]
+    plugins: [{name: openid-connect, config: {issuer: "${ISSUER}", client_id: [blog_post], client_secret: [a5186adc-b5e2-4501-85a8-eb19a5e1a2a3],
+      session_cookie_name: verified, authorization_cookie_name: verified_flow}}]
+  - {name: other, paths: [/other]}
+`
 
 func startScoped(t *testing.T, host string, b *browser.Browser, kc *keycloak.Server) *scoped {
 	t.Helper()
 	up := echo.Start(t)
 	file := read(t, "keycloak-login/kong.yml", "http://localhost:3000", up.URL, "http://localhost:8080", kc.URL, "http://localhost:8000", "http://localhost:${PORT}",
 		"    - name: openid-connect\n", "    - name: openid-connect\n      instance_name: scopes\n")
-	file += "        logout_query_arg: logout\n        logout_methods: [GET]\n"
+	file += "        logout_query_arg: logout\n        logout_methods: [GET]\n" + strings.ReplaceAll(scopedRoutes, "${ISSUER}", kc.Issuer("kong"))
 	s := &scoped{&site{Stack: stack.Start(t, host, file, stack.Options{}), up: up, browser: b}, kc}
 	s.asked = func() string { return fmt.Sprintf("%d requests for tokens at Keycloak", kc.TokensAsked("kong")) }
 	s.form = func(tab *browser.Tab, user, password string) browser.Navigation {
@@ -53,19 +69,19 @@ func (s *scoped) link() string { return s.at("localhost", "/oidc") }
 func (s *scoped) with(t testing.TB) (*person, visit) {
 	t.Helper()
 	p := s.person(t)
-	return p, p.login(s.link(), withScope, "with-password")
+	return p, p.login(s.link(), withScope, complexWord)
 }
 
 func (s *scoped) without(t testing.TB) (*person, visit) {
 	t.Helper()
 	p := s.person(t)
 	p.begin(s.link())
-	return p, p.signIn(withoutScope, "without-password")
+	return p, p.signIn(withoutScope, complexWord)
 }
 
 func TestKeycloakScopes(t *testing.T) {
-	b := browser.Start(t)
-	kc := keycloak.Start(t, map[string][]byte{"kong": []byte(read(t, "keycloak-login/realm.json", "http://localhost:8000/*", "*"))})
+	kc := keycloak.StartTLS(t, map[string][]byte{"kong": []byte(read(t, "keycloak-login/realm.json", "http://localhost:8000/*", "*"))})
+	b := browser.Start(t, kc.Certificate)
 	inBoth(t, func(t *testing.T, host string) {
 		s := startScoped(t, host, b, kc)
 		for _, c := range []struct {
@@ -75,7 +91,7 @@ func TestKeycloakScopes(t *testing.T) {
 			{"S1-01_on_the_route", scopedRoute},
 			{"S1-02_discovery_url", scopedDiscovery},
 			{"S1-03_client", scopedClient},
-			{"S1-04_ssl_verify_false", scopedWarnings("ssl_verify: is false")},
+			{"S1-04_ssl_verify_false", scopedTLS},
 			{"S1-05_verify_signature_false", scopedForged},
 			{"S1-06_consumer_claim", scopedConsumer},
 			{"S1-07_consumer_optional", scopedAllowed},
@@ -101,19 +117,33 @@ func scopedRoute(t *testing.T, s *scoped) {
 	if got := v.one(t); got.Target != "/anything" || got.Method != "GET" {
 		t.Errorf("the upstream received %s %s", got.Method, got.Target)
 	}
-	// Nothing else is guarded, nor there.
-	r := testenv.Raw(t, s.Addr, testenv.Request("GET", "/other"))
-	testenv.Evidence(t, "%s: GET /other -> %d", s.Host, r.Status)
-	if r.Status != 404 {
-		t.Errorf("/other: %d", r.Status)
+	// The service's other route is not guarded, and what is none is not there.
+	for target, status := range map[string]int{"/other/x": 200, "/nowhere": 404} {
+		before := s.up.Total()
+		r := testenv.Raw(t, s.Addr, testenv.Request("GET", target))
+		seen := s.up.Since(before)
+		testenv.Evidence(t, "%s: GET %s -> %d, the upstream received %d requests", s.Host, target, r.Status, len(seen))
+		if r.Status != status || (status == 200) != (len(seen) == 1 && seen[0].Target == "/anything/x") {
+			t.Errorf("%s: %d, the upstream received %v", target, r.Status, seen)
+		}
 	}
 }
 
+// scopedDiscovery gives the issuer as the article does, and as it is.
 func scopedDiscovery(t *testing.T, s *scoped) {
-	p := s.person(t)
-	v := p.begin(s.link())
-	if to := v.Chain[0].Header.Get("Location"); !strings.HasPrefix(to, s.kc.Issuer("kong")+"/protocol/openid-connect/auth?") {
-		t.Errorf("leads to %s", bare(to))
+	if file := readFile(t, s.Path); !strings.Contains(file, s.kc.Issuer("kong")+"/.well-known/openid-configuration") {
+		t.Fatal("the example does not have the URL of discovery")
+	}
+	for _, link := range []string{s.link(), s.at("localhost", "/bare")} {
+		p := s.person(t)
+		v := p.begin(link)
+		if to := v.Chain[0].Header.Get("Location"); !strings.HasPrefix(to, s.kc.Issuer("kong")+"/protocol/openid-connect/auth?") {
+			t.Errorf("leads to %s", bare(to))
+		}
+		got := p.signIn(withScope, complexWord)
+		if claims := payload(t, bearer(t, got.one(t))); claims["iss"] != s.kc.Issuer("kong") || got.URL != link {
+			t.Errorf("a token of %v at %s", claims["iss"], got.URL)
+		}
 	}
 	if n := s.kc.Asked("kong"); n == 0 {
 		t.Error("Keycloak's discovery was not asked")
@@ -127,7 +157,22 @@ func scopedClient(t *testing.T, s *scoped) {
 	if claims["azp"] != "blog_post" || s.kc.TokensAsked("kong") != before+1 {
 		t.Errorf("the token is of %v, after %d requests", claims["azp"], s.kc.TokensAsked("kong")-before)
 	}
-	testenv.Evidence(t, "%s: Keycloak took the client's secret: the token is of %v", s.Host, claims["azp"])
+	told := s.kc.Told(t, "kong")
+	req := http.Request{Header: http.Header{"Authorization": {told.Authorization}}}
+	id, secret, _ := req.BasicAuth()
+	if id != "blog_post" || secret != "a5186adc-b5e2-4501-85a8-eb19a5e1a2a3" || told.Form.Get("grant_type") != "authorization_code" ||
+		told.Form.Get("redirect_uri") != s.link() || told.Form.Get("code_verifier") == "" || told.Form.Has("client_secret") {
+		t.Errorf("Keycloak was told that the client is %q, and %d fields", id, len(told.Form))
+	}
+	testenv.Evidence(t, "%s: Keycloak's token endpoint received client %s with its secret, and gave a token of %v", s.Host, id, claims["azp"])
+}
+
+// scopedTLS shows a Keycloak whose certificate nobody knows: it is taken where the file
+// says so, with a warning, and nowhere else.
+func scopedTLS(t *testing.T, s *scoped) {
+	scopedWarnings("ssl_verify: is false")(t, s)
+	p := s.person(t)
+	p.refused(p.open(s.at("localhost", "/verified")), 503, "issuer_unavailable")
 }
 
 func scopedWarnings(warning string) func(t *testing.T, s *scoped) {
@@ -185,7 +230,7 @@ func scopedRedirect(t *testing.T, s *scoped) {
 	if to := v.Chain[0].Header.Get("Location"); !strings.Contains(to, "redirect_uri=http%3A%2F%2Flocalhost%3A"+s.Port()+"%2Foidc&") {
 		t.Errorf("leads to %s", bare(to))
 	}
-	v = p.signIn(withScope, "with-password")
+	v = p.signIn(withScope, complexWord)
 	callback := v.Chain[len(v.Chain)-2]
 	if !strings.HasPrefix(callback.URL, s.link()+"?") || callback.Status != 303 || v.URL != deeper || v.one(t).Target != "/anything/deeper?x=1" {
 		t.Errorf("the way back is %v", v.Chain)
