@@ -138,8 +138,8 @@ func (s *Server) note(r *http.Request) {
 		body, err := io.ReadAll(io.LimitReader(r.Body, maxForm))
 		r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), r.Body))
 		told.Realm = realm
-		if told.Form, err = url.ParseQuery(string(body)); err != nil {
-			told.Form = nil
+		if form, malformed := url.ParseQuery(string(body)); err == nil && malformed == nil {
+			told.Form = form
 		}
 	}
 	s.mu.Lock()

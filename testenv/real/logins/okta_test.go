@@ -23,6 +23,10 @@ const oktaRoutes = `
     paths: [/exact]
     strip_path: false
     plugins: [{name: openid-connect, config: {issuer: ${ISSUER}, client_id: [first, second], client_secret: [okta secret, other], auth_methods: [session, bearer, authorization_code], scopes: [openid], session_cookie_name: exact}}]
+  - name: dotted
+    paths: [/dotted]
+    strip_path: false
+    plugins: [{name: openid-connect, config: {issuer: ${ISSUER}, client_id: [first], client_secret: [okta secret], consumer_claim: [user.login], consumer_by: [custom_id], session_cookie_name: dotted}}]
   - name: tls
     paths: [/tls]
     strip_path: false
@@ -55,7 +59,7 @@ func okta(t *testing.T, host string, b *browser.Browser, secure *idp.Server) *si
 	more := strings.NewReplacer("${SPLIT}", oktaSplit).Replace(oktaRoutes)
 	more = strings.NewReplacer("${ISSUER}", p.Issuer(), "${TLS}", secure.Issuer()).Replace(more)
 	file := read(t, "okta/kong.yml", "http://localhost:3000", up.URL, "https://dev-1234.okta.com/oauth2/default", p.Issuer(),
-		"http://localhost:8003", "http://app.example:${PORT}", "\nconsumers:\n", more+"\nconsumers:\n- {username: carl, id: 44444444-4444-4444-8444-444444444444}\n")
+		"http://localhost:8003", "http://app.example:${PORT}", "\nconsumers:\n", more+"\nconsumers:\n- {username: carl, id: 44444444-4444-4444-8444-444444444444}\n- {username: by-login, custom_id: alice@login.example}\n")
 	return start(t, host, file, up, p, b)
 }
 
@@ -208,6 +212,14 @@ func oktaDots(t *testing.T, s *site) {
 		t.Errorf("the access token has the claim too: this shows nothing")
 	}
 	testenv.Evidence(t, "%s: the upstream received X-User-Login of the ID token's user.login", s.Host)
+	// The consumer is found by the same claim.
+	q := s.person(t)
+	if got := q.login(s.at("app.example", "/dotted"), "alice", "alice").one(t); got.Header("X-Consumer-Username") != "by-login" {
+		t.Errorf("the upstream received the consumer %q", got.Header("X-Consumer-Username"))
+	}
+	q = s.person(t)
+	q.begin(s.at("app.example", "/dotted"))
+	q.refused(q.signIn("bob", "bob"), 403, "consumer_missing")
 }
 
 func oktaForbidden(t *testing.T, s *site) {
