@@ -254,7 +254,7 @@ func TestRefusedLogins(t *testing.T) {
 		{`client_id: "a\nb"`, ":3: plugins[0]: has no client_id: auth_methods has authorization_code\nkong.yml:7: plugins[0].config.client_id: holds a control character or broken UTF-8"},
 		{"client_id: [a, b]", "@client_id has 2 values and client_secret 1: expected as many"},
 		{"client_secret: null", `@has no client_secret: expected one, or client_auth "none" for a public client`},
-		{"client_secret: ''", ":3: plugins[0]: has no client_secret: expected one, or client_auth \"none\" for a public client\nkong.yml:8: plugins[0].config.client_secret: is empty"},
+		{"client_secret: ''", ":8: plugins[0].config.client_secret: is empty"},
 		{"client_auth: client_secret_jwt", "is client_secret_jwt, which is not supported: expected client_secret_basic, client_secret_post, private_key_jwt or none"},
 		{"client_auth: [tls_client_auth]", "[0]: is tls_client_auth, which is not supported: expected client_secret_basic, client_secret_post, private_key_jwt or none"},
 		{"client_auth: basic", `is "basic": expected client_secret_basic, client_secret_post, private_key_jwt or none`},

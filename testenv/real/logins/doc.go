@@ -8,6 +8,7 @@
 //	okta_sessions_test.go the same: over TLS, at two subdomains, and for bearer tokens
 //	keycloak_test.go      examples/keycloak-login, with a Keycloak that is really started
 //	browser_test.go       what people and browsers do: tabs, the back button, no cookies
+//	late_test.go          signing in too late
 //	pages_test.go         the pages that people see, at two widths, by day and by night
 //	oidcprovider_test.go  the certified oidc-provider, with each client authentication
 //
