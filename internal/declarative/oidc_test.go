@@ -2,6 +2,7 @@ package declarative
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -98,6 +99,48 @@ plugins:
 	}
 	if got := problems.Error(); got != "k:"+strings.Join(want, "\nk:") {
 		t.Errorf("got\n%s\nwant\nk:%s", got, strings.Join(want, "\nk:"))
+	}
+}
+
+// Kong's API takes one value for a list of one, in every field that is a list.
+func TestOIDCOneValue(t *testing.T) {
+	read := func(open, end string) *OIDCConfig {
+		t.Helper()
+		f, problems := Parse("k", []byte(`_format_version: "3.0"
+services: [{name: s, url: "https://h"}]
+plugins:
+- name: openid-connect
+  config:
+    issuer: https://idp.example
+    client_id: `+open+`c`+end+`
+    client_secret: `+open+`s`+end+`
+    auth_methods: `+open+`authorization_code`+end+`
+    audience: `+open+`api`+end+`
+    scopes_required: `+open+`read write`+end+`
+    roles_claim: `+open+`realm_roles`+end+`
+    roles_required: `+open+`admin`+end+`
+    bearer_token_param_type: `+open+`query`+end+`
+`), Options{})
+		if f == nil {
+			t.Fatal(problems)
+		}
+		return f.Plugins[0].OIDC
+	}
+	one, list := read("", ""), read("[", "]")
+	if !slices.Equal(one.Audience, []string{"api"}) || len(one.Required) != 2 || !slices.Equal(one.Required[0].Any, []string{"read write"}) {
+		t.Errorf("%+v", one)
+	}
+	if !reflect.DeepEqual(one.Required, list.Required) || !slices.Equal(one.QueryNames, list.QueryNames) || one.Login.Begin != list.Login.Begin ||
+		len(one.HeaderNames) != len(list.HeaderNames) {
+		t.Errorf("%+v is not %+v", one, list)
+	}
+	for _, empty := range []string{`""`, `" "`, "7", "true", "{}"} {
+		if f, _ := Parse("k", []byte(`_format_version: "3.0"
+services: [{name: s, url: "https://h"}]
+plugins: [{name: openid-connect, config: {issuer: "https://idp.example", auth_methods: bearer, scopes_required: `+empty+`}}]
+`), Options{}); f != nil {
+			t.Errorf("scopes_required: %s is taken: %+v", empty, f.Plugins[0].OIDC.Required)
+		}
 	}
 }
 
