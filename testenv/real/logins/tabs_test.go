@@ -59,7 +59,7 @@ func TestTabs(t *testing.T) {
 			name string
 			test func(t *testing.T, s *site)
 		}{
-			{"five tabs", tabsFive}, {"many tabs", tabsMany}, {"back and reload", tabsBack}, {"back to the form", tabsForms},
+			{"five tabs", tabsFive}, {"many tabs", tabsMany}, {"many tabs at once", tabsCrowd}, {"back and reload", tabsBack}, {"back to the form", tabsForms},
 			{"programs", tabsPrograms}, {"prefetch", tabsPrefetch}, {"HEAD", tabsHead}, {"no cookies", tabsNoCookies},
 			{"no cookies in Chromium", tabsNoCookiesThere}, {"several cookies", tabsLarge}, {"too large", tabsHuge}, {"a form", tabsForm},
 			{"pages", tabsPages},
@@ -87,18 +87,7 @@ func tabsFive(t *testing.T, s *site) {
 	p := s.person(t)
 	tabs := []*person{p, p.tab(), p.tab(), p.tab(), p.tab()}
 	link := func(i int) string { return s.at("app.example", fmt.Sprintf("/app/page-%d?tab=%d", i, i)) }
-	// As a browser does that is started with the tabs of last time.
-	var opening sync.WaitGroup
-	errs := make([]error, len(tabs))
-	for i, tab := range tabs {
-		opening.Go(func() { _, errs[i] = tab.TryNavigate(link(i)) })
-	}
-	opening.Wait()
-	for i, tab := range tabs {
-		if at := tab.Location(); errs[i] != nil || !strings.HasPrefix(at, s.idp.Endpoint("authorize")) {
-			t.Fatalf("tab %d is at %s: %v", i, bare(at), errs[i])
-		}
-	}
+	p.openAll(tabs, link)
 	if n := len(p.own()); n != len(tabs) {
 		t.Errorf("%d flows have %d cookies", len(tabs), n)
 	}
@@ -110,6 +99,54 @@ func tabsFive(t *testing.T, s *site) {
 	}
 	if own := p.own(); len(own) != 1 || own["session"] == nil {
 		t.Errorf("the cookies are %v", own)
+	}
+}
+
+// openAll opens pages that need a login in all of the tabs at once, as a browser does
+// that is started with those of last time.
+func (p *person) openAll(tabs []*person, link func(i int) string) {
+	p.t.Helper()
+	var opening sync.WaitGroup
+	errs := make([]error, len(tabs))
+	for i, tab := range tabs {
+		opening.Go(func() { _, errs[i] = tab.TryNavigate(link(i)) })
+	}
+	opening.Wait()
+	for i, tab := range tabs {
+		if at := tab.Location(); errs[i] != nil || !strings.HasPrefix(at, p.s.idp.Endpoint("authorize")) {
+			p.t.Fatalf("tab %d is at %s: %v", i, bare(at), errs[i])
+		}
+	}
+}
+
+// tabsCrowd begins more logins than are kept, none of which knows of the others: the next
+// one puts that right, and all of them end well.
+func tabsCrowd(t *testing.T, s *site) {
+	p := s.person(t)
+	var tabs []*person
+	for range 12 {
+		tabs = append(tabs, p.tab())
+	}
+	path := func(i int) string { return s.at("app.example", fmt.Sprint("/app/crowd-", i)) }
+	p.openAll(tabs, func(i int) string { return path(i) + "?tab=" + fmt.Sprint(i) })
+	testenv.Evidence(t, "%s: %d logins at once have %d cookies", s.Host, len(tabs), len(p.own()))
+	p.begin(s.at("app.example", "/app/one-more"))
+	if n := len(p.own()); n != 7 {
+		t.Errorf("%d flows are kept, want 7", n)
+	}
+	anew := 0
+	for i, tab := range tabs {
+		v := tab.signIn("alice", "alice")
+		if v.Status != 200 || v.URL != path(i) && v.URL != path(i)+"?tab="+fmt.Sprint(i) || len(v.Chain) > 6 {
+			t.Errorf("tab %d ends with %d at %s after %d steps", i, v.Status, v.URL, len(v.Chain))
+		}
+		if v.URL == path(i) {
+			anew++
+		}
+	}
+	// Six were too many, and what begins anew may push out one more.
+	if own := p.own(); anew < 6 || anew > 7 || len(own) > 2 || own["session"] == nil {
+		t.Errorf("%d tabs had lost their flow, want 6 or 7; %d cookies are left, want the session and the last flow", anew, len(own))
 	}
 }
 
