@@ -449,6 +449,22 @@ func tabsHead(t *testing.T, s *site) {
 	if f.Status != 200 || f.Body != "" || len(seen) != 1 || seen[0].Method != "HEAD" || seen[0].Header("X-Credential-Identifier") != "a1" {
 		t.Errorf("with a session: %d, the upstream received %d requests", f.Status, len(seen))
 	}
+	// Somebody looks where a callback leads: its code is not the upstream's affair, and is
+	// not redeemed.
+	grants := s.idp.Count("token")
+	q := s.person(t)
+	q.begin(s.at("app.example", "/app/page"))
+	state := s.last(t, "authorize").Form.Get("state")
+	flow := q.own()["authorization_"+flowOf(q)]
+	for cookie, want := range map[*http.Cookie]string{p.own()["session"]: "/app/page", flow: s.idp.Endpoint("authorize") + "?", {Name: "none"}: s.idp.Endpoint("authorize") + "?"} {
+		before := s.up.Total()
+		r := testenv.Raw(t, s.Addr, testenv.Request("HEAD", "/app/page?code=a-code&state="+state, "Host: app.example:"+s.Port(), "Cookie: "+cookie.Name+"="+cookie.Value,
+			"Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"))
+		testenv.Evidence(t, "%s: HEAD of a callback with %s -> %d to %s", s.Host, strings.TrimSuffix(cookie.Name, flowOf(q)), r.Status, bare(r.Header.Get("Location")))
+		if r.Status/100 != 3 || !strings.HasPrefix(r.Header.Get("Location"), want) || s.up.Total() != before || s.idp.Count("token") != grants {
+			t.Errorf("a callback with %s: %d to %s", cookie.Name, r.Status, bare(r.Header.Get("Location")))
+		}
+	}
 }
 
 // tabsNoCookiesThere is a browser that forgets every cookie between the begin of a login
