@@ -66,6 +66,8 @@ func TestPeople(t *testing.T) {
 			{"reload of the callback", reloadCallback},
 			{"seven flows", sevenFlows},
 			{"scripts and pictures", scriptsAndPictures},
+			{"prefetch", prefetch},
+			{"HEAD", headRequests},
 			{"no cookies", func(t *testing.T, s *site) { noCookies(t, s, forbidding) }},
 			{"large sessions", largeSessions},
 			{"a form", aForm},
