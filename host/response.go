@@ -197,7 +197,8 @@ func (r *response) FlushError() error {
 func (r *response) Unwrap() http.ResponseWriter { return r.e.w }
 
 // Hijack implements http.Hijacker: next takes over the connection, which the
-// guest sees as a response 101 without the headers that next will write.
+// guest sees as a response 101 without the headers that next will write. What the
+// guest adds is in Header, which a httputil.ReverseProxy writes together with its own.
 func (r *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	r.status = http.StatusSwitchingProtocols
 	r.e.status.Store(int32(r.status))
@@ -207,6 +208,7 @@ func (r *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if r.discard {
 		return nil, nil, errStream
 	}
+	r.e.stream.Sync(r.takeOver)
 	conn, rw, err := http.NewResponseController(r.e.w).Hijack()
 	r.hijacked = err == nil
 	return conn, rw, err
