@@ -267,19 +267,29 @@ func (p *Publisher) Revoked(keys []string) {
 }
 
 // Login returns an instance with sessions by the id of its plugin, nil for none. One
-// that is of the file before is known as long as its routes are.
+// that is of the file before is known as long as its routes are, with the secrets of
+// the file in force: some workers learn of a new secret before others, and people go
+// to and fro between them.
 func (p *Publisher) Login(id string) *login.Instance {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	for _, s := range []*snapshot.Snapshot{p.current, p.kept} {
-		if s == nil {
-			continue
-		}
-		if in := s.Logins[id]; in != nil {
-			return in
-		}
+	if p.current == nil {
+		return nil
 	}
-	return nil
+	if in := p.current.Logins[id]; in != nil || p.kept == nil {
+		return in
+	}
+	in := p.kept.Logins[id]
+	if in == nil {
+		return nil
+	}
+	now := p.byPath(in.Public)
+	if now == nil {
+		return in
+	}
+	turned := *in
+	turned.Ring = now.Ring
+	return &turned
 }
 
 // LoginByPath returns an instance with sessions by the name that paths for identity
@@ -287,6 +297,11 @@ func (p *Publisher) Login(id string) *login.Instance {
 func (p *Publisher) LoginByPath(public string) *login.Instance {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
+	return p.byPath(public)
+}
+
+// byPath is LoginByPath with mu held.
+func (p *Publisher) byPath(public string) *login.Instance {
 	if p.current == nil {
 		return nil
 	}
