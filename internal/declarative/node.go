@@ -2,6 +2,7 @@ package declarative
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -337,20 +338,19 @@ func (p *parser) refuse(why string) reader {
 }
 
 // refuseUnless reports a member unless it has one of the values that change
-// nothing, written as YAML writes them.
+// nothing, written as YAML writes them, or is a list of nothing else.
 func (p *parser) refuseUnless(why string, harmless ...string) reader {
 	return func(v at) {
+		values := v.node.Content // none for [] and {}
 		if v.node.Kind == yaml.ScalarNode {
-			for _, h := range harmless {
-				if v.node.Value == h {
-					return
-				}
+			values = []*yaml.Node{v.node}
+		}
+		for _, n := range values {
+			if v.node.Kind == yaml.MappingNode || n.Kind != yaml.ScalarNode || !slices.Contains(harmless, n.Value) {
+				p.fail(v, "is not supported: %s", why)
+				return
 			}
 		}
-		if v.node.Kind != yaml.ScalarNode && len(v.node.Content) == 0 {
-			return // [] or {}
-		}
-		p.fail(v, "is not supported: %s", why)
 	}
 }
 

@@ -270,8 +270,12 @@ func (l *loginReader) finish(p *parser, v at) *Login {
 	if l.LoginAction == "redirect" && l.LoginMode == "query" && len(l.LoginTokens) > 0 {
 		p.report(Warning, v.line(), v.path, "login_redirect_mode is query: tokens end up in logs, histories and referrers; login_tokens: [] leaves them out")
 	}
-	if l.LoginAction != "upstream" && slices.Contains(l.LoginTokens, "refresh_token") {
+	switch {
+	case l.LoginAction == "upstream":
+	case slices.Contains(l.LoginTokens, "refresh_token"):
 		p.report(Warning, v.line(), v.path, "login_tokens has refresh_token: whoever sees it stays logged in")
+	case slices.Contains(l.LoginTokens, "tokens"):
+		p.report(Warning, v.line(), v.path, "login_tokens has tokens, the refresh token too: whoever sees it stays logged in")
 	}
 	l.BearerSession = l.BearerSession && !slices.Contains(l.DisabledSession, "bearer")
 	if l.Begin && slices.Contains(l.DisabledSession, "authorization_code") && l.LoginAction == "upstream" {
@@ -333,6 +337,9 @@ func (l *loginReader) clientOf(p *parser, v at) {
 	case "none", "private_key_jwt":
 		return
 	}
+	if p.failedAt(v.path + ".config.client_secret") {
+		return
+	}
 	if len(l.ClientSecrets) == 0 {
 		p.fail(v, `has no client_secret: expected one, or client_auth "none" for a public client`)
 	} else if len(l.ClientSecrets) != len(l.ClientIDs) && len(l.ClientIDs) > 0 {
@@ -345,7 +352,8 @@ func (l *loginReader) cookiesOf(p *parser, v at) {
 	if l.SessionCookie.Name == l.FlowCookie.Name {
 		p.fail(v, "session_cookie_name and authorization_cookie_name are both %q: expected two names", l.SessionCookie.Name)
 	}
-	for what, c := range map[string]*CookieSettings{"session": &l.SessionCookie, "authorization": &l.FlowCookie} {
+	for i, c := range []*CookieSettings{&l.SessionCookie, &l.FlowCookie} {
+		what := []string{"session", "authorization"}[i]
 		if c.SameSite == "None" && c.Secure != nil && !*c.Secure {
 			p.fail(v, "%s_cookie_same_site is None and %s_cookie_secure false: browsers refuse such cookies", what, what)
 		}

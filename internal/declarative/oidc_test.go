@@ -2,6 +2,7 @@ package declarative
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -98,6 +99,74 @@ plugins:
 	}
 	if got := problems.Error(); got != "k:"+strings.Join(want, "\nk:") {
 		t.Errorf("got\n%s\nwant\nk:%s", got, strings.Join(want, "\nk:"))
+	}
+}
+
+// Kong's API takes one value for a list of one, in every field that is a list.
+func TestOIDCOneValue(t *testing.T) {
+	read := func(open, end string) *OIDCConfig {
+		t.Helper()
+		f, problems := Parse("k", []byte(`_format_version: "3.0"
+services: [{name: s, url: "https://h"}]
+plugins:
+- name: openid-connect
+  config:
+    issuer: https://idp.example
+    client_id: `+open+`c`+end+`
+    client_secret: `+open+`s`+end+`
+    auth_methods: `+open+`authorization_code`+end+`
+    audience: `+open+`api`+end+`
+    scopes_required: `+open+`read write`+end+`
+    roles_claim: `+open+`realm_roles`+end+`
+    roles_required: `+open+`admin`+end+`
+    bearer_token_param_type: `+open+`query`+end+`
+`), Options{})
+		if f == nil {
+			t.Fatal(problems)
+		}
+		return f.Plugins[0].OIDC
+	}
+	one, list := read("", ""), read("[", "]")
+	if !slices.Equal(one.Audience, []string{"api"}) || len(one.Required) != 2 || !slices.Equal(one.Required[0].Any, []string{"read write"}) {
+		t.Errorf("%+v", one)
+	}
+	if !reflect.DeepEqual(one.Required, list.Required) || !slices.Equal(one.QueryNames, list.QueryNames) || one.Login.Begin != list.Login.Begin ||
+		len(one.HeaderNames) != len(list.HeaderNames) {
+		t.Errorf("%+v is not %+v", one, list)
+	}
+	for _, empty := range []string{`""`, `" "`, "7", "true", "{}"} {
+		if f, _ := Parse("k", []byte(`_format_version: "3.0"
+services: [{name: s, url: "https://h"}]
+plugins: [{name: openid-connect, config: {issuer: "https://idp.example", auth_methods: bearer, scopes_required: `+empty+`}}]
+`), Options{}); f != nil {
+			t.Errorf("scopes_required: %s is taken: %+v", empty, f.Plugins[0].OIDC.Required)
+		}
+	}
+}
+
+// What cannot be read of a client is said once: it is not taken for a client that is
+// not there.
+func TestClientThatCannotBeRead(t *testing.T) {
+	const id, secret = `"{vault://env/SALLYPORT_NOBODY_ID}"`, `"{vault://env/SALLYPORT_NOBODY_SECRET}"`
+	const noID = "k:6: plugins[0].config.client_id[0]: refers to the environment variable SALLYPORT_NOBODY_ID, which is not set"
+	const noSecret = "k:7: plugins[0].config.client_secret[0]: refers to the environment variable SALLYPORT_NOBODY_SECRET, which is not set"
+	for _, c := range []struct{ id, secret, want string }{
+		{id, secret, noID + "\n" + noSecret},
+		{id, "s", noID},
+		{"me", secret, "k:3: note: plugins[0]: has no auth_methods: session, bearer and authorization_code are on, the others only when named\n" + noSecret},
+	} {
+		f, problems := Parse("k", []byte(`_format_version: "3.0"
+plugins:
+- name: openid-connect
+  config:
+    issuer: https://idp.example
+    client_id: [`+c.id+`]
+    client_secret: [`+c.secret+`]
+    scopes: [openid]
+`), Options{Env: noEnv})
+		if got := problems.Error(); f != nil || got != c.want {
+			t.Errorf("got\n%s\nwant\n%s", got, c.want)
+		}
 	}
 }
 

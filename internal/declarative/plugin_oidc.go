@@ -62,17 +62,17 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 	login, identity := newLogin(), newIdentity()
 	known := fields{
 		"issuer":          p.text(&c.Issuer, httpURL),
-		"issuers_allowed": p.texts(&c.IssuersAllowed, notEmpty),
+		"issuers_allowed": p.oneOrMore(&c.IssuersAllowed, notEmpty),
 		"auth_methods": func(v at) {
 			methodsSet = true
-			p.texts(&methods, authMethod)(v)
+			p.oneOrMore(&methods, authMethod)(v)
 		},
-		"audience":         p.texts(&c.Audience, notEmpty),
+		"audience":         p.oneOrMore(&c.Audience, notEmpty),
 		"leeway":           p.int(&c.Leeway, 0, maxLeeway),
 		"anonymous":        p.reference(&c.anonymous),
 		"run_on_preflight": p.bool(&c.RunOnPreflight),
 		"bearer_token_param_type": func(v at) {
-			p.texts(&places, tokenPlace)(v)
+			p.oneOrMore(&places, tokenPlace)(v)
 		},
 		"bearer_token_cookie_name": p.text(&cookie, notEmpty),
 		"ssl_verify": func(v at) {
@@ -94,13 +94,13 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 		"verify_parameters":    p.refuseUnless("the configuration is not compared with discovery", "false"),
 		"enable_hs_signatures": p.refuseUnless("a token signed with the client secret could be made by anybody who has it", "false"),
 
-		"algorithms":       p.texts(&algorithms, oneOf(jose.Algs()...)),
+		"algorithms":       p.oneOrMore(&algorithms, oneOf(jose.Algs()...)),
 		"accept_id_tokens": p.bool(&c.AcceptIDTokens),
 		"realm":            p.text(&c.Realm, printable),
 	}
 	for name, pair := range pairs {
-		known[name+"_claim"] = p.texts(&pair.Claim, claimName)
-		known[name+"_required"] = p.texts(&pair.Any, requirement)
+		known[name+"_claim"] = p.oneOrMore(&pair.Claim, claimName)
+		known[name+"_required"] = p.oneOrMore(&pair.Any, requirement)
 	}
 	for _, more := range []fields{login.fields(p), identity.fields(p)} {
 		for name, read := range more {
@@ -175,6 +175,8 @@ func (p *parser) tokenPlaces(v at, c *OIDCConfig, places []string, cookie string
 // that can work here: without a client there is no login.
 func (p *parser) methods(v at, c *OIDCConfig, l *loginReader, methods []string, set bool) {
 	switch {
+	case !set && p.failedAt(v.path+".config.client_id"):
+		methods = []string{"session", "bearer"} // what was meant is known: what is wrong with the client has been said
 	case !set && len(l.ClientIDs) == 0:
 		methods = []string{"bearer"}
 		p.report(Note, v.line(), v.path, "has no auth_methods: bearer tokens are verified, and nothing else")

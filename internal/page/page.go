@@ -30,17 +30,17 @@ var Headers = [...][2]string{
 }
 
 // styleHash is the SHA-256 of style, which a test holds against it.
-const styleHash = "sha256-RgFZ0sb6gb6fVG6DYjQwRnP5dQ/NQCauO4JGLTWZXlo="
+const styleHash = "sha256-RW8h9SDvO12kg028515vt6jS45wbQUc+87sYzmzwZMA="
 
 const style = `:root{color-scheme:light dark;--ink:#1c2430;--soft:#5b6675;--paper:#f5f6f8;--card:#fff;--line:#dfe3e8;--accent:#0b5fff}` +
 	`@media(prefers-color-scheme:dark){:root{--ink:#e8ebf0;--soft:#a0a9b6;--paper:#12161c;--card:#1b2129;--line:#2e3641;--accent:#7fb0ff}}` +
-	`*{box-sizing:border-box}body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem;background:var(--paper);` +
+	`*{box-sizing:border-box}body{margin:0;min-height:100vh;display:grid;place-items:center;padding:clamp(1rem,5vw,1.5rem);background:var(--paper);` +
 	`color:var(--ink);font:1rem/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}` +
-	`main{width:100%;max-width:30rem;background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:2rem}` +
-	`h1{margin:0 0 .5rem;font-size:1.375rem;line-height:1.3}p{margin:0 0 1rem;overflow-wrap:anywhere}.detail{color:var(--soft)}` +
-	`a{display:inline-block;padding:.55rem 1rem;border-radius:.5rem;background:var(--accent);color:var(--card);text-decoration:none;font-weight:600}` +
+	`main{width:100%;max-width:30rem;background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:clamp(1.25rem,6vw,2rem)}` +
+	`h1{margin:0 0 .5rem;font-size:1.375rem;line-height:1.3;text-wrap:balance}p{margin:0 0 1rem;overflow-wrap:anywhere;text-wrap:pretty}.detail{color:var(--soft)}` +
+	`a{display:inline-block;padding:.55rem 1rem;border:1px solid transparent;border-radius:.5rem;background:var(--accent);color:var(--card);text-decoration:none;font-weight:600}` +
 	`a:focus-visible{outline:3px solid var(--ink);outline-offset:2px}` +
-	`dl{display:grid;grid-template-columns:auto 1fr;gap:.15rem .9rem;margin:1.5rem 0 0;padding-top:1rem;border-top:1px solid var(--line);` +
+	`dl{display:grid;grid-template-columns:auto 1fr;align-items:baseline;gap:.15rem .9rem;margin:1.5rem 0 0;padding-top:1rem;border-top:1px solid var(--line);` +
 	`font-size:.8125rem;color:var(--soft)}dd{margin:0;font-family:ui-monospace,Menlo,Consolas,monospace;overflow-wrap:anywhere}`
 
 // HTML returns the document.

@@ -19,6 +19,7 @@ import (
 	"encoding/base64"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -55,7 +56,27 @@ func Path(t testing.TB) string {
 // wrong with them; any other has to be right.
 func Start(t testing.TB, trusted ...*x509.Certificate) *Browser {
 	t.Helper()
-	path, home := Path(t), testenv.TempDir(t)
+	return launch(t, testenv.TempDir(t), trusted)
+}
+
+// StartWithoutCookies starts a browser whose user has forbidden all cookies.
+func StartWithoutCookies(t testing.TB) *Browser {
+	t.Helper()
+	home := testenv.TempDir(t)
+	profile := filepath.Join(home, "profile")
+	settings := filepath.Join(profile, "Default", "Preferences")
+	if err := os.MkdirAll(filepath.Dir(settings), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(settings, []byte(`{"profile":{"default_content_setting_values":{"cookies":2}}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return launch(t, home, nil, chromedp.UserDataDir(profile))
+}
+
+func launch(t testing.TB, home string, trusted []*x509.Certificate, more ...chromedp.ExecAllocatorOption) *Browser {
+	t.Helper()
+	path := Path(t)
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path),
 		chromedp.Flag("headless", "new"),
@@ -68,7 +89,7 @@ func Start(t testing.TB, trusted ...*x509.Certificate) *Browser {
 		// The profile is chromedp's affair; these get downloads and crash reports.
 		chromedp.Env("HOME="+home, "TMPDIR="+home),
 	)
-	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	allocator, cancel := chromedp.NewExecAllocator(context.Background(), append(options, more...)...)
 	t.Cleanup(cancel)
 	// What it does not understand of the protocol it would write to standard error.
 	ctx, cancel := chromedp.NewContext(allocator, chromedp.WithErrorf(func(string, ...any) {}))

@@ -33,8 +33,9 @@ type Server struct {
 	process *testenv.Process
 	runs    int
 
-	mu    sync.Mutex     // guards asked
-	asked map[string]int // path → requests
+	mu    sync.Mutex             // guards asked and calls
+	asked map[string]int         // path → requests
+	calls map[string][]TokenCall // path → requests for tokens
 }
 
 // Path returns the folder of the installation, skipping the test where there is
@@ -55,7 +56,7 @@ func Path(t testing.TB) string {
 func Start(t testing.TB, realms map[string][]byte) *Server {
 	t.Helper()
 	installed := Path(t)
-	s := &Server{home: testenv.TempDir(t), asked: map[string]int{}}
+	s := &Server{home: testenv.TempDir(t), asked: map[string]int{}, calls: map[string][]TokenCall{}}
 	for _, name := range []string{"lib", "conf", "providers", "themes"} {
 		if err := os.Symlink(filepath.Join(installed, name), filepath.Join(s.home, name)); err != nil {
 			t.Fatal(err)
@@ -96,6 +97,7 @@ func (s *Server) front() http.Handler {
 		s.mu.Lock()
 		s.asked[r.URL.Path]++
 		s.mu.Unlock()
+		s.note(r)
 		proxy.ServeHTTP(w, r)
 	})
 }

@@ -36,6 +36,7 @@ func TestAdversaryRefresh(t *testing.T) {
 		l := newLab(t, host, stack.Options{}, nil, sites...)
 		t.Run("key missing then published", l.lateKey)
 		t.Run("tokens that have expired", l.expired)
+		t.Cleanup(func() { l.quiet(t, secret) })
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel() // they wait for tokens to expire, each of a provider of its own

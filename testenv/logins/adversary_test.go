@@ -89,6 +89,7 @@ func TestAdversary(t *testing.T) {
 		}
 		t.Run("state", l.states)
 		t.Run("parameters", l.parameters)
+		l.quiet(t, secret, idp.Script)
 	})
 }
 

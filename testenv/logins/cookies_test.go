@@ -48,6 +48,7 @@ func TestCookies(t *testing.T) {
 		t.Run("chunks", func(t *testing.T) { l.chunks(t) })
 		t.Run("confused", func(t *testing.T) { l.confused(t) })
 		t.Run("floods", func(t *testing.T) { l.floods(t, alice.Cookies(l.URL)["session"]) })
+		l.quiet(t, alice.Cookies(l.URL)["session"][2:100], bob.Cookies(l.URL)["session"][2:100])
 		// After all that the sessions are what they were.
 		for who, v := range map[string]*visitor.Visitor{"alice-1": alice, "bob-2": bob} {
 			p, seen := l.fetch(t, v, l.URL+"/app/page")

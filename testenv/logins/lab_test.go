@@ -219,3 +219,22 @@ func with(t testing.TB, link string, change func(q url.Values)) string {
 	u.RawQuery = q.Encode()
 	return u.String()
 }
+
+// quiet asserts that no log has any of what must be in none.
+func (l *lab) quiet(t testing.TB, secrets ...string) {
+	t.Helper()
+	logs := l.Gateway.Log()
+	if l.Sidecar != nil {
+		logs += l.Sidecar.Log()
+	}
+	for _, p := range l.idps {
+		for _, call := range p.Calls("token") {
+			secrets = append(secrets, call.Form.Get("code"), call.Form.Get("refresh_token"), call.Form.Get("code_verifier"), call.Header.Get("Authorization"))
+		}
+	}
+	for _, s := range secrets {
+		if len(s) > 8 && strings.Contains(logs, s) {
+			t.Errorf("%s: a secret is in a log: %.12s…", l.Host, s)
+		}
+	}
+}

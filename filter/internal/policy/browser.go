@@ -16,7 +16,7 @@ func (r *run) browser(p *bundle.Plugin, l *bundle.Login) (reason.Code, *Question
 		return reason.Unspecified, r.browserQuestion(p, wire.Logout, r.cookiesOf(l, true, true))
 	}
 	state, called := r.callback(l)
-	if called && r.hasCookie(l.FlowCookie.On(r.scheme())+"_"+state.flow) {
+	if called && r.facts.method == "GET" && r.hasCookie(l.FlowCookie.On(r.scheme())+"_"+state.flow) {
 		return reason.Unspecified, r.browserQuestion(p, wire.Callback, r.cookiesOf(l, true, true))
 	}
 	if l.Session && r.try.session == nil {
@@ -175,10 +175,10 @@ const (
 )
 
 // callback reports whether the request is one that the identity provider has sent
-// the browser back with. Others' parameters of the same names are left to the
+// the browser back with, which only a GET redeems. Others' parameters of the same names are left to the
 // upstream, which may be a client of somebody itself.
 func (r *run) callback(l *bundle.Login) (s flowState, ok bool) {
-	if !l.Begin || r.facts.method != "GET" || !strings.Contains(r.facts.path, "state="+stateMark) {
+	if !l.Begin || r.facts.method != "GET" && r.facts.method != "HEAD" || !strings.Contains(r.facts.path, "state="+stateMark) {
 		return s, false
 	}
 	n := 0

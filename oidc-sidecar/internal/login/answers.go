@@ -28,7 +28,7 @@ type text struct{ title, sentence string }
 var texts = map[reason.Code]text{
 	reason.LoginRefused:         {"The sign-in was not completed", "The identity provider ended it without signing you in."},
 	reason.LoginExpired:         {"The sign-in took too long", "Please begin again."},
-	reason.LoginStateUnknown:    {"Your browser did not keep the sign-in", "It has to accept cookies from this site. Allow them, then begin again."},
+	reason.LoginStateUnknown:    {"This sign-in is not known any more", "This page was loaded again, or cookies from this site are not allowed. Allow them, then sign in again."},
 	reason.LoginStateInvalid:    {"This sign-in does not belong to your browser", "It was begun elsewhere, or was changed on the way. Please begin again."},
 	reason.DomainMismatch:       {"This account may not sign in here", "It belongs to another organisation."},
 	reason.SessionTooLarge:      {"The sign-in cannot be kept", "What the identity provider says of you is larger than a browser's cookies may be. Please tell the people who run this site."},

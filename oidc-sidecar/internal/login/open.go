@@ -53,10 +53,8 @@ func (s *Service) Open(ctx context.Context, in *Instance, p *provider.Provider, 
 		s.refreshInBackground(in, p, rec)
 		until = now.Unix() + 1
 	}
-	for _, t := range []int64{l.Idling, l.Rolling} {
-		if t > 0 { // else it would outlive the bound in the filters' memory
-			until = min(until, now.Unix()+max(t/10, 1))
-		}
+	if t := in.tenth(); t > 0 {
+		until = min(until, now.Unix()+t)
 	}
 	if rec.Refresh != "" && l.Refresh {
 		if at := rec.refreshAt(); at > now.Unix() {
@@ -87,14 +85,24 @@ func (s *Service) Open(ctx context.Context, in *Instance, p *provider.Provider, 
 // stale reports whether the cookies have to be written anew, so that a session in
 // use does not end by being idle: when a tenth of the time has gone.
 func (s *Service) stale(in *Instance, sent *record, now time.Time) bool {
-	l := in.Login()
+	t := in.tenth()
+	return t > 0 && now.Unix()-sent.Touched >= t
+}
+
+// tenth is a tenth of the shorter of the times that a session has without its cookies
+// being written anew, in seconds; 0 where neither is bounded. Filters remember it no
+// longer than that: what they remember is not written anew.
+func (in *Instance) tenth() int64 {
 	least := int64(0)
-	for _, t := range []int64{l.Idling, l.Rolling} {
+	for _, t := range []int64{in.Login().Idling, in.Login().Rolling} {
 		if t > 0 && (least == 0 || t < least) {
 			least = t
 		}
 	}
-	return least > 0 && now.Unix()-sent.Touched >= max(least/10, 1)
+	if least == 0 {
+		return 0
+	}
+	return max(least/10, 1)
 }
 
 // session puts a record in the filters' words.
@@ -154,6 +162,9 @@ func (s *Service) Establish(in *Instance, p *provider.Provider, r *wire.Request,
 	rec.ClientID, _ = in.client(0)
 	rec.Expires, _ = claims.Date(c.Expires)
 	rec.Life = rec.Expires - now.Unix()
+	if _, ended := rec.due(now); ended {
+		return wire.Answer{Code: reason.TokenExpired} // leeway lets it pass, and nothing would open the session
+	}
 	cookies, code := in.seal(rec, r, now)
 	if code != reason.Unspecified {
 		return wire.Answer{Code: code}

@@ -208,12 +208,14 @@ func (v visit) one(t testing.TB) *echo.Request {
 	return &v.upstream[0]
 }
 
-// own are the gateway's cookies that the person has: name to cookie.
-func (p *person) own() map[string]*http.Cookie {
+// own are the gateway's cookies that the person has: name to cookie. Where sessions have
+// other names than the usual one, those are given.
+func (p *person) own(sessions ...string) map[string]*http.Cookie {
 	p.t.Helper()
 	out := map[string]*http.Cookie{}
 	for _, c := range p.context.Cookies() {
-		if c.Name == "session" || strings.HasPrefix(c.Name, "session_") || strings.HasPrefix(c.Name, "authorization_") {
+		if c.Name == "session" || strings.HasPrefix(c.Name, "session_") || strings.HasPrefix(c.Name, "authorization_") ||
+			slices.Contains(sessions, c.Name) {
 			out[c.Name] = c
 		}
 	}
