@@ -1,7 +1,10 @@
 package logins
 
 import (
+	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -179,6 +182,11 @@ func bearerAway(t *testing.T, r *rig) {
 		}
 	}
 	r.Sidecar.Signal(syscall.SIGSTOP) // it takes questions, and answers none
+	testenv.Eventually(t, 10*time.Second, "a sidecar that has stopped", func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", r.Sidecar.PID()))
+		_, state, _ := strings.Cut(string(stat), ") ")
+		return err == nil && strings.HasPrefix(state, "T")
+	})
 	pass(3, "3")
 	r.Sidecar.Kill()
 	pass(6, "4")
