@@ -3,6 +3,7 @@ package plugin
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/sallyport-auth/sallyport/internal/abi"
@@ -57,5 +58,41 @@ func TestResponsesOutliveLentMemory(t *testing.T) {
 		if got := w.streams[id].edits; !slices.Equal(got, want) {
 			t.Errorf("stream %d: %q, want %q", id, got, want)
 		}
+	}
+}
+
+// What is kept is bounded in bytes too: who asks for large headers again and again,
+// and leaves before the response, fills no memory.
+func TestResponsesAreBoundedInBytes(t *testing.T) {
+	var r responses
+	large := strings.Repeat("x", 60<<10)
+	for id := uint32(1); id <= 4*maxResponses; id++ {
+		r.keep(id, []abi.Pair{{Key: "set-cookie", Value: large[:1+id%uint32(len(large))]}})
+		sum := 0
+		if id%997 == 0 {
+			for _, k := range r.byStream {
+				sum += k.size
+			}
+			if sum != r.bytes || sum > maxResponseBytes {
+				t.Fatalf("after %d streams: %d bytes, said to be %d", id, sum, r.bytes)
+			}
+		}
+		if id%3 == 0 && r.take(id) == nil {
+			t.Fatalf("stream %d has lost its own", id)
+		}
+	}
+	if n := len(r.byStream); n < maxResponseBytes/(64<<10)/2 || n > maxResponses {
+		t.Errorf("%d streams are left", n)
+	}
+	for id := range uint32(4*maxResponses + 1) {
+		r.take(id)
+	}
+	if r.bytes != 0 {
+		t.Errorf("%d bytes of nothing", r.bytes)
+	}
+	// What is larger than everything is kept for the stream that it is for.
+	r.keep(1, []abi.Pair{{Key: "a", Value: strings.Repeat("x", maxResponseBytes)}})
+	if len(r.take(1)) != 1 {
+		t.Error("a single large one is not kept")
 	}
 }

@@ -7,17 +7,26 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/wire"
 )
 
-// maxResponses bounds the streams that something is kept for until their response
-// comes. A stream that ends without one leaves its entry behind, which makes room
-// for a newer one here: a callback for the end of every stream would cost all of
-// them.
-const maxResponses = 4096
+// Bounds on what is kept for streams until their responses come. A stream that ends
+// without one leaves its entry behind, which makes room for a newer one here: a
+// callback for the end of every stream would cost all of them.
+const (
+	maxResponses     = 4096
+	maxResponseBytes = 8 << 20
+)
 
 // responses are headers for responses that are to come, by stream.
 type responses struct {
-	byStream map[uint32][]abi.Pair
+	byStream map[uint32]kept
 	order    []uint32 // of the entries, as a ring
-	next     int
+	made     int      // entries so far
+	swept    int      // of which so many have been thrown out
+	bytes    int
+}
+
+type kept struct {
+	headers []abi.Pair
+	size    int
 }
 
 // keep notes headers for the response of a stream.
@@ -26,31 +35,45 @@ func (r *responses) keep(stream uint32, headers []abi.Pair) {
 		return
 	}
 	if r.byStream == nil {
-		r.byStream = make(map[uint32][]abi.Pair)
+		r.byStream = make(map[uint32]kept)
 	}
-	own := make([]abi.Pair, len(headers))
+	k := kept{headers: make([]abi.Pair, len(headers)), size: 64}
 	for i, h := range headers {
-		own[i] = abi.Pair{Key: strings.Clone(h.Key), Value: strings.Clone(h.Value)}
+		k.headers[i] = abi.Pair{Key: strings.Clone(h.Key), Value: strings.Clone(h.Value)}
+		k.size += len(h.Key) + len(h.Value) + 32
 	}
-	r.byStream[stream] = own
+	r.take(stream)
+	r.byStream[stream] = k
+	r.bytes += k.size
 	if len(r.order) < maxResponses {
 		r.order = append(r.order, stream)
-		return
+	} else {
+		if r.swept == r.made-maxResponses {
+			r.sweep(stream)
+		}
+		r.order[r.made%maxResponses] = stream
 	}
-	if old := r.order[r.next]; old != stream {
-		delete(r.byStream, old)
+	for r.made++; r.bytes > maxResponseBytes && r.swept < r.made-1; {
+		r.sweep(stream)
 	}
-	r.order[r.next] = stream
-	r.next = (r.next + 1) % maxResponses
+}
+
+// sweep throws the oldest entry out, unless it is that of the stream.
+func (r *responses) sweep(stream uint32) {
+	if old := r.order[r.swept%maxResponses]; old != stream {
+		r.take(old)
+	}
+	r.swept++
 }
 
 // take returns what was kept for a stream, once.
 func (r *responses) take(stream uint32) []abi.Pair {
-	headers, ok := r.byStream[stream]
+	k, ok := r.byStream[stream]
 	if ok {
 		delete(r.byStream, stream)
+		r.bytes -= k.size
 	}
-	return headers
+	return k.headers
 }
 
 // onResponseHeaders adds what was kept. Set-Cookie is added beside the upstream's
