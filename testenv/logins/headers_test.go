@@ -115,6 +115,7 @@ upstream_claims:
 				"X-One": "staff-7", "X-Part": "", "X-Number": "7", "X-Bool": "true", "X-Elsewhere": ""}},
 		{name: "credential", config: "credential_claim: [cid]", want: headers{"X-Credential-Identifier": "credential-7"}},
 		{name: "credential-path", config: "credential_claim: [address, locality]", want: headers{"X-Credential-Identifier": "Wien"}},
+		{name: "credential-number", config: "credential_claim: [level]", want: headers{"X-Credential-Identifier": "7"}},
 		{name: "credential-none", config: "credential_claim: [nobody]", want: headers{"X-Credential-Identifier": ""}},
 		{name: "plain", want: headers{"X-Credential-Identifier": "alice-1", "X-Consumer-Id": "", "X-Consumer-Username": "", "X-Consumer-Custom-Id": "", "X-Anonymous-Consumer": ""}},
 	}

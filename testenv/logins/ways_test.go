@@ -151,16 +151,7 @@ func (r *rig) refreshes() (n int) {
 // outcome, "" for any.
 func (r *rig) answers(t testing.TB, kind, outcome string) (n int) {
 	t.Helper()
-	res, err := http.Get(r.Status + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.SplitSeq(string(body), "\n") {
+	for line := range strings.SplitSeq(get(t, r.Status+"/metrics"), "\n") {
 		rest, ok := strings.CutPrefix(line, `sallyport_sidecar_answers_total{kind="`+kind+`",outcome="`)
 		if !ok {
 			continue
@@ -221,4 +212,19 @@ func (r *rig) settled(t testing.TB, target string) {
 		}
 		return r.answers(t, "open", "") == before
 	})
+}
+
+// get returns the body of a resource.
+func get(t testing.TB, url string) string {
+	t.Helper()
+	res, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }

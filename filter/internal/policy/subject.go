@@ -104,7 +104,7 @@ func (r *run) accept(p *bundle.Plugin, s *subject) (reason.Code, *Question) {
 		path = subjectClaim
 	}
 	v, _ := s.claim(path)
-	r.try.identifier, _ = v.Text()
+	r.try.identifier = scalar(v)
 	r.try.subject = s
 	return reason.Allowed, nil
 }
