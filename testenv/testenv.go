@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -43,15 +44,26 @@ func Evidence(t testing.TB, format string, args ...any) {
 	t.Logf("evidence: "+format, args...)
 }
 
+// Ports below those that systems give to connections and to who asks for any: a server
+// that gets its port from us may come to listen long after others have been given theirs.
+const (
+	firstPort = 11000 // browsers refuse 10080
+	lastPort  = 32000
+)
+
 // FreePort returns a port of loopback that nobody listens on.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatalf("no port between %d and %d is free", firstPort, lastPort)
+	return 0
 }
 
 // TempDir returns a directory with a path short enough for Unix sockets, which is
