@@ -1,0 +1,49 @@
+package headers
+
+import (
+	"net/http"
+	"reflect"
+	"testing"
+
+	"github.com/sallyport-auth/sallyport/internal/abi"
+)
+
+// TestApply: what the guest has edited changes, the rest stays, and the header
+// that the map was filled with is not touched.
+func TestApply(t *testing.T) {
+	sent := func() http.Header {
+		return http.Header{"Accept": {"a", "b"}, "Cookie": {"c=1", "d=2"}, "X-Id": {"1"}, "x-Odd": {"2"}}
+	}
+	tests := []struct {
+		name string
+		edit func(m *Map)
+		want http.Header
+	}{
+		{"nothing", func(*Map) {}, sent()},
+		{"replaced", func(m *Map) { m.Replace("x-id", "3") }, http.Header{"Accept": {"a", "b"}, "Cookie": {"c=1", "d=2"}, "X-Id": {"3"}, "x-Odd": {"2"}}},
+		{"removed", func(m *Map) { m.Remove("cookie"); m.Remove("X-ID"); m.Remove("none") }, http.Header{"Accept": {"a", "b"}, "x-Odd": {"2"}}},
+		{"added", func(m *Map) { m.Add("cookie", "e=3"); m.Add("accept", "c") },
+			http.Header{"Accept": {"a,b,c"}, "Cookie": {"c=1", "d=2", "e=3"}, "X-Id": {"1"}, "x-Odd": {"2"}}},
+		{"a name in an odd case", func(m *Map) { m.Replace("x-odd", "4") }, http.Header{"Accept": {"a", "b"}, "Cookie": {"c=1", "d=2"}, "X-Id": {"1"}, "X-Odd": {"4"}}},
+		{"all", func(m *Map) { m.Set([]abi.Pair{{Key: ":path", Value: "/"}, {Key: "X-New", Value: "5"}}) }, http.Header{"X-New": {"5"}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h, m := sent(), &Map{}
+			m.Put(":path", "/")
+			m.Fill(h)
+			tt.edit(m)
+			if got := m.Apply(h); !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("got  %v\nwant %v", got, tt.want)
+			}
+			if !reflect.DeepEqual(h, sent()) {
+				t.Errorf("the header itself changed: %v", h)
+			}
+		})
+	}
+	var m Map
+	m.Add("x-id", "1")
+	if got := m.Apply(nil); got.Get("X-Id") != "1" {
+		t.Errorf("without headers: %v", got)
+	}
+}
