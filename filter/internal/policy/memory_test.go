@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/abi"
 	"github.com/sallyport-auth/sallyport/internal/bundle"
 	"github.com/sallyport-auth/sallyport/internal/identity"
+	"github.com/sallyport-auth/sallyport/internal/jose"
 	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/internal/wire"
 )
@@ -95,3 +96,39 @@ func TestRequestsShareNoMemory(t *testing.T) {
 		t.Errorf("a request that waits is %q's, want bob's", who)
 	}
 }
+
+// TestNoGarbage: with the settings that a file has by default, a token that is
+// remembered costs no memory, and one that comes once next to none.
+func TestNoGarbage(t *testing.T) {
+	plugin := oidcPlugin("a", headerOnly, rsaKey("k"))
+	plugin.OIDC.Identity.Tokens = []bundle.TokenHeader{{Header: "authorization", Token: "access_token", Bearer: true}}
+	e := engineWith(t, quietVerifier{}, map[string][]*bundle.Plugin{"r": {plugin}})
+	request := func(token string) *Request {
+		pairs := abi.AppendPairs(nil, []abi.Pair{{Key: ":authority", Value: "h"}, {Key: ":path", Value: "/"}, {Key: ":method", Value: "GET"}, withToken(token)})
+		return &Request{Now: start, RouteState: RouteChosen, Route: "r", Headers: abi.Pairs(pairs)}
+	}
+	judge := func(r *Request) {
+		if s := e.Start(r); s.Reason != reason.Allowed || len(s.Edits.Set) != 1 {
+			t.Fatalf("%v, %v", s.Reason, s.Edits)
+		}
+	}
+	known := request(issuedTo("alice"))
+	judge(known)
+	judge(known)
+	if n := testing.AllocsPerRun(100, func() { judge(known) }); n > 0 {
+		t.Errorf("%v allocations for a token that is remembered", n)
+	}
+	var once []*Request
+	for i := range 102 {
+		once = append(once, request(issuedTo(fmt.Sprint("user ", i))))
+	}
+	judge(once[0])
+	i := 0
+	if n := testing.AllocsPerRun(100, func() { i++; judge(once[i]) }); n > 1 { // the keys that may have signed it
+		t.Errorf("%v allocations for a token that comes once", n)
+	}
+}
+
+type quietVerifier struct{}
+
+func (quietVerifier) Verify(jose.Alg, string, string, string) wire.Verdict { return wire.Valid }
