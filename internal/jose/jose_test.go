@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sallyport-auth/sallyport/internal/jsonx"
 	"github.com/sallyport-auth/sallyport/internal/reason"
 )
 
@@ -219,28 +220,40 @@ func TestParserForgets(t *testing.T) {
 	}
 }
 
-// TestScan: a token is good until the next one, its clone for ever.
-func TestScan(t *testing.T) {
-	var p Parser
+// TestParserReuses: a token is good until the next one, for ever when it is kept or
+// cloned.
+func TestParserReuses(t *testing.T) {
 	raw := compact(goodHeader, `{"sub":"somebody","aud":["a","b"]}`)
-	memory := []byte(raw)
-	scanned, code := p.Scan(text(memory))
+	check := func(what string, tok *Token, claims jsonx.Value) {
+		t.Helper()
+		sub, _ := claims.Get("sub").Text()
+		if tok.Raw != raw || tok.KeyID != "k1" || tok.Alg != RS256 || sub != "somebody" || claims.Get("aud").Len() != 2 ||
+			tok.SigningInput+"."+b64(tok.Signature) != raw {
+			t.Errorf("%s changed: %+v", what, tok)
+		}
+	}
+	var p Parser
+	first, code := p.Parse(raw)
 	if code != 0 {
 		t.Fatal(code)
 	}
-	kept := scanned.Clone()
-	clear(memory)
-	again, code := p.Scan(compact(`{"alg":"ES256","kid":"other"}`, `{"n":[1,2,3,4,5,6,7,8,9]}`))
-	if code != 0 || again.KeyID != "other" || again.Alg != ES256 || again.Claims.Root().Get("n").Len() != 9 {
-		t.Fatalf("the second token: %v, %+v", code, again)
+	root := first.Claims.Root()
+	p.Keep()
+	second, code := p.Parse(raw)
+	if code != 0 {
+		t.Fatal(code)
 	}
-	sub, _ := kept.Claims.Root().Get("sub").Text()
-	if kept.Raw != raw || kept.KeyID != "k1" || kept.Alg != RS256 || sub != "somebody" ||
-		kept.Claims.Root().Get("aud").Len() != 2 || kept.SigningInput+"."+b64(kept.Signature) != raw {
-		t.Errorf("the clone changed: %+v", kept)
+	clone := second.Clone()
+	for _, other := range []string{"a.b.c", compact(goodHeader, `{"x":"`+strings.Repeat("x", 2000)+`"}`), compact(goodHeader, `{`),
+		compact(`{"alg":"ES256","kid":"other"}`, `{"n":[1,2,3,4,5,6,7,8,9]}`)} {
+		if tok, code := p.Parse(other); code != 0 && tok != nil {
+			t.Error("a refused token came back")
+		}
 	}
-	if tok, code := p.Scan("a.b.c"); tok != nil || code == 0 {
-		t.Error("a refused token came back")
+	check("the token that was kept", first, root)
+	check("the clone", clone, clone.Claims.Root())
+	if &clone.Claims == &second.Claims || second.KeyID != "other" || second.Claims.Root().Get("n").Len() != 9 {
+		t.Errorf("the parser does not use its memory again: %+v", second)
 	}
 }
 
@@ -259,15 +272,15 @@ func TestTokenOwnsItsMemory(t *testing.T) {
 	}
 }
 
-// BenchmarkScan is what a token costs that nobody has seen before, but for its
+// BenchmarkParse is what a token costs that nobody has seen before, but for its
 // signature.
-func BenchmarkScan(b *testing.B) {
+func BenchmarkParse(b *testing.B) {
 	raw := b64(goodHeader) + "." + b64(`{"exp":1795587420,"iat":1795580220,"iss":"https://issuer.example/realms/r","scope":"openid profile","sub":"user"}`) +
 		"." + b64(strings.Repeat("s", 256))
 	var p Parser
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, code := p.Scan(raw); code != 0 {
+		if _, code := p.Parse(raw); code != 0 {
 			b.Fatal(code)
 		}
 	}

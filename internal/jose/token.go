@@ -34,14 +34,16 @@ type Token struct {
 	Claims       jsonx.Doc
 }
 
-// Parser reads tokens. It remembers the last headers, for those of one issuer are
-// all alike. The zero Parser is ready; it is not safe for concurrent use.
+// Parser reads tokens, one after the other into the same memory. It remembers the
+// last headers, for those of one issuer are all alike. The zero Parser is ready; it
+// is not safe for concurrent use.
 type Parser struct {
 	headers [4]known
 	oldest  int // of the headers
-	doc     jsonx.Parser
-	space   []byte
-	token   Token
+	// The memory of the last token; its header has its own.
+	token *Token
+	space []byte
+	nodes jsonx.Parser
 }
 
 // known is a header that was accepted, as it stands in a token and as it reads.
@@ -55,24 +57,15 @@ func Parse(raw string) (*Token, reason.Code) { return new(Parser).Parse(raw) }
 
 // Parse reads a compact JWS whose payload is a JSON object. The code is
 // reason.Unspecified when it succeeded, else why the token is refused. The token
-// shares no memory with raw.
+// shares no memory with raw. It is good until the parser reads the next one: Keep
+// or Clone make it last.
 func (p *Parser) Parse(raw string) (*Token, reason.Code) {
-	t, code := p.Scan(raw)
-	if code != 0 {
-		return nil, code
-	}
-	return t.Clone(), 0
-}
-
-// Scan is Parse for a token that is soon forgotten: it is good until the parser's
-// next one, and while nobody writes over raw. Clone keeps it.
-func (p *Parser) Scan(raw string) (*Token, reason.Code) {
 	if len(raw) > MaxToken {
 		return nil, reason.TokenTooLarge
 	}
-	code := p.scan(raw)
+	code := p.parse(raw)
 	if code == 0 {
-		return &p.token, 0
+		return p.token, 0
 	}
 	// The dots are counted only now: a part that holds one is never accepted.
 	switch strings.Count(raw, ".") {
@@ -84,7 +77,10 @@ func (p *Parser) Scan(raw string) (*Token, reason.Code) {
 	return nil, reason.TokenMalformed
 }
 
-// Clone returns a copy that shares no memory with what the token was read from.
+// Keep leaves the last token, and all texts that were taken from it, their memory.
+func (p *Parser) Keep() { p.token, p.space, p.nodes = nil, nil, jsonx.Parser{} }
+
+// Clone returns a copy of its own that takes no more memory than it needs.
 func (t *Token) Clone() *Token {
 	claims := t.Claims.Source()
 	space := make([]byte, 0, len(t.Raw)+len(claims)+len(t.Signature))
@@ -92,7 +88,7 @@ func (t *Token) Clone() *Token {
 	all := text(space)
 	rest := all[len(t.Raw):]
 	return &Token{
-		Header:       t.Header, // it has memory of its own
+		Header:       t.Header,
 		Raw:          all[:len(t.Raw)],
 		SigningInput: all[:len(t.SigningInput)],
 		Claims:       t.Claims.Clone(rest[:len(claims)]),
@@ -100,7 +96,7 @@ func (t *Token) Clone() *Token {
 	}
 }
 
-func (p *Parser) scan(raw string) reason.Code {
+func (p *Parser) parse(raw string) reason.Code {
 	h := p.known(raw)
 	if h == nil {
 		var code reason.Code
@@ -113,17 +109,22 @@ func (p *Parser) scan(raw string) reason.Code {
 	if last == first {
 		return reason.TokenMalformed
 	}
-	if p.space == nil {
-		p.space = make([]byte, 0, MaxToken)
+	if p.token == nil {
+		p.token = new(Token)
 	}
-	t := &p.token
+	if need := 2 * len(raw); cap(p.space) < need { // what is decoded is shorter
+		p.space = make([]byte, 0, need)
+	}
+	space := append(p.space, raw...)
+	raw = text(space)
+	t := p.token
 	t.Header, t.Raw, t.SigningInput = h.Header, raw, raw[:last]
-	space, source, ok := decode(p.space, raw[first+1:last])
+	space, source, ok := decode(space, raw[first+1:last])
 	if !ok {
 		return reason.TokenEncoding
 	}
 	var code reason.Code
-	if t.Claims, code = object(&p.doc, source, MaxToken); code != 0 {
+	if t.Claims, code = object(&p.nodes, source, MaxToken); code != 0 {
 		return code
 	}
 	if _, t.Signature, ok = decode(space, raw[last+1:]); !ok || t.Signature == "" {
@@ -167,7 +168,7 @@ func (p *Parser) header(raw string) (*known, reason.Code) {
 	return at, 0
 }
 
-// text returns bytes that nobody writes to again as a string.
+// text returns bytes as a string that is good while nobody writes to them.
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // object reads one decoded part.

@@ -86,8 +86,7 @@ type Doc struct {
 // Parse reads one JSON value that fills src but for white space around it.
 // The error is an Error.
 func Parse(src string, limits Limits) (Doc, error) {
-	p := Parser{nodes: make([]node, 0, min(len(src)/8+4, 64))}
-	return p.Parse(src, limits)
+	return new(Parser).Parse(src, limits)
 }
 
 // Parser parses one document after the other into the same memory. The zero Parser
@@ -100,6 +99,9 @@ func (m *Parser) Parse(src string, limits Limits) (Doc, error) {
 	limits = limits.withDefaults()
 	if len(src) > limits.Bytes {
 		return Doc{}, ErrSize
+	}
+	if m.nodes == nil {
+		m.nodes = make([]node, 0, min(len(src)/8+4, 64))
 	}
 	p := parser{src: src, limits: limits, nodes: m.nodes[:0]}
 	err := p.value(p.peek(), 0)

@@ -83,7 +83,7 @@ func (r *run) authenticated() {
 // take makes headers of a subject's claims and tokens. A token that is in the
 // Authorization header already stays where it is.
 func (w *caller) take(s *subject, id *bundle.Identity, authorization string) {
-	s.headers(id, func(name, value string) {
+	s.headers(id, authorization, func(name, value string) {
 		if value != "" && (name != "authorization" || value != authorization) {
 			w.request = append(w.request, abi.Pair{Key: name, Value: headerValue(value)})
 		}

@@ -72,6 +72,9 @@ type Engine struct {
 	serial      uint64                           // of questions that nobody shares
 
 	parser  jose.Parser
+	fresh   known // the token that is being judged, where it is not remembered
+	lent    bool  // the parser's memory belongs to the request that is being judged
+	seen    sightings
 	bearer  subject // of the token that is being judged
 	scratch run     // of the request that is being judged
 	step    Step
@@ -112,6 +115,7 @@ func (e *Engine) Start(req *Request) *Step {
 	r := &e.scratch
 	r.engine, r.bundle, r.route, r.now, r.headers, r.next = e, e.bundle, nil, req.Now, req.Headers, 0
 	r.facts, r.who, r.try = facts{}, caller{}, attempt{}
+	e.lent = false
 	if code := r.choose(req); code != reason.Unspecified {
 		return r.deny(code, nil)
 	}
@@ -167,6 +171,7 @@ func (e *Engine) Resume(p *Pending, asked *Question, answer wire.Answer, failure
 	r := &e.scratch
 	*r = p.run
 	p.run = run{} // used once: a second Resume finds another engine
+	e.lent = false
 	r.now = now
 	if failure != reason.Unspecified && asked.Kind != wire.Establish {
 		return r.deny(failure, r.plugin())
@@ -176,6 +181,14 @@ func (e *Engine) Resume(p *Pending, asked *Question, answer wire.Answer, failure
 		r.take(asked, &answer)
 	}
 	return r.chain()
+}
+
+// keep leaves the request that is being judged the memory of its token.
+func (e *Engine) keep() {
+	if e.lent {
+		e.parser.Keep()
+		e.lent = false
+	}
 }
 
 // become sets the engine's one step.
@@ -210,6 +223,11 @@ func (r *run) ask(q *Question) *Step {
 		own := *s // the engine's is used again
 		p.run.try.subject = &own
 	}
+	if k := r.try.known; k == &r.engine.fresh {
+		own := *k
+		p.run.try.known = &own
+	}
+	r.engine.keep()
 	p.run.facts = facts{}
 	p.run.facts.read(p.run.headers)
 	return r.engine.become(Step{Kind: Ask, Question: q, Pending: p, RequestID: p.run.facts.id})

@@ -231,7 +231,7 @@ func headerText(v jsonx.Value) string {
 
 // headers adds what the instance makes of a subject: to the request, and to the
 // response.
-func (s *subject) headers(id *bundle.Identity, request, response func(name, value string)) {
+func (s *subject) headers(id *bundle.Identity, authorization string, request, response func(name, value string)) {
 	for _, h := range id.Upstream {
 		v, _ := s.claim(h.Claim)
 		request(h.Header, headerText(v))
@@ -270,6 +270,9 @@ func (s *subject) headers(id *bundle.Identity, request, response func(name, valu
 			value = s.session
 		}
 		if value != "" && t.Bearer {
+			if !t.Response && t.Header == "authorization" && isBearer(authorization, value) {
+				continue // it is there
+			}
 			value = "Bearer " + value
 		}
 		if t.Response {
@@ -280,10 +283,26 @@ func (s *subject) headers(id *bundle.Identity, request, response func(name, valu
 	}
 }
 
+// isBearer reports whether a header value is that token as we would write it.
+func isBearer(value, token string) bool {
+	const scheme = "Bearer "
+	return len(value) == len(scheme)+len(token) && value[:len(scheme)] == scheme && value[len(scheme):] == token
+}
+
+// replaces reports whether a request header is a caller's until we set it. The
+// Authorization header has a rule of its own: see unjudged.
+func replaces(t *bundle.TokenHeader) bool { return !t.Response && t.Header != "authorization" }
+
 // named returns the headers of the request that look like one that the instance
 // sets: an upstream must not take a caller's for ours.
 func named(headers abi.Pairs, id *bundle.Identity, yield func(name string)) {
-	if len(id.Upstream)+len(id.Tokens)+len(id.Matches) == 0 {
+	n := len(id.Upstream) + len(id.Matches)
+	for i := range id.Tokens {
+		if replaces(&id.Tokens[i]) {
+			n++
+		}
+	}
+	if n == 0 {
 		return
 	}
 	for h := headers.Cursor(); h.Next(); {
@@ -298,7 +317,7 @@ func named(headers abi.Pairs, id *bundle.Identity, yield func(name string)) {
 			}
 		}
 		for i := range id.Tokens {
-			if t := &id.Tokens[i]; !t.Response && t.Header != "authorization" && sameHeader(h.Key, t.Header) {
+			if t := &id.Tokens[i]; replaces(t) && sameHeader(h.Key, t.Header) {
 				yield(h.Key)
 			}
 		}

@@ -41,15 +41,24 @@ func (r *run) token(c *bundle.Common) reason.Code {
 	if code != reason.Unspecified {
 		return code
 	}
-	if e := r.engine.tokens.get(fingerprint(raw), r.now); e != nil && e.value.token.Raw == raw {
-		r.try.known = e.value
+	e := r.engine
+	if hit := e.tokens.get(fingerprint(raw), r.now); hit != nil && hit.value.token.Raw == raw {
+		r.try.known = hit.value
 		return reason.Unspecified
 	}
-	tok, code := r.engine.parser.Parse(raw)
+	if e.lent && e.fresh.token != nil && e.fresh.token.Raw == raw {
+		r.try.known = &e.fresh // an earlier plugin's
+		return reason.Unspecified
+	}
+	e.keep() // what an earlier plugin has found out may come from another token
+	e.lent = true
+	tok, code := e.parser.Parse(raw)
+	e.fresh = known{token: tok}
 	if code != reason.Unspecified {
 		return code
 	}
-	r.try.known = &known{token: tok, claims: claims.Read(tok.Claims.Root())}
+	e.fresh.claims = claims.Read(tok.Claims.Root())
+	r.try.known = &e.fresh
 	return reason.Unspecified
 }
 

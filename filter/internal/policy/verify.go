@@ -217,6 +217,22 @@ func (r *run) take(asked *Question, answer *wire.Answer) {
 	}
 }
 
+// sightings are fingerprints of tokens that came lately and are not remembered yet.
+// A token that the proxy can verify is remembered when it comes a second time: those
+// that come once, of a flood or of clients that fetch one for each request, cost no
+// memory and drive out nothing.
+type sightings [4096]uint64
+
+// again reports whether the fingerprint was among them, and makes it so.
+func (s *sightings) again(print uint64) bool {
+	at := &s[(print^print>>17^print>>34)%uint64(len(s))]
+	if *at == print {
+		return true
+	}
+	*at = print
+	return false
+}
+
 // remember keeps the token with the proof that it holds.
 func (r *run) remember(id string) {
 	k := r.try.known
@@ -234,7 +250,15 @@ func (r *run) remember(id string) {
 	if until <= r.now {
 		return
 	}
-	tok := k.token
+	print := fingerprint(k.token.Raw)
+	if k == &r.engine.fresh && !r.engine.seen.again(print) {
+		return
+	}
+	kept := *k
+	kept.token = k.token.Clone()
+	kept.claims = claims.Read(kept.token.Claims.Root())
+	r.try.known = &kept
+	tok := kept.token
 	size := len(tok.Raw) + tok.Header.Doc.Size() + tok.Claims.Size() + len(tok.Signature) + knownSize
-	r.engine.tokens.put(fingerprint(tok.Raw), k, until, size)
+	r.engine.tokens.put(print, &kept, until, size)
 }

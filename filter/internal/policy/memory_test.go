@@ -1,0 +1,134 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/sallyport-auth/sallyport/internal/abi"
+	"github.com/sallyport-auth/sallyport/internal/bundle"
+	"github.com/sallyport-auth/sallyport/internal/identity"
+	"github.com/sallyport-auth/sallyport/internal/jose"
+	"github.com/sallyport-auth/sallyport/internal/reason"
+	"github.com/sallyport-auth/sallyport/internal/wire"
+)
+
+// issuedTo is a token of its own for each subject.
+func issuedTo(sub string) string {
+	return jws(issuedHeader, `{"iss":"i","sub":"`+sub+`","exp":1800001000}`, "signature of "+sub)
+}
+
+func credential(s *Step) string {
+	for _, h := range s.Edits.Set {
+		if h.Key == identity.Credential {
+			return h.Value
+		}
+	}
+	return ""
+}
+
+// TestRememberedTheSecondTime: a token that the proxy can verify takes a place when
+// it comes again; in a chain its signature is checked once all the same.
+func TestRememberedTheSecondTime(t *testing.T) {
+	v := &verdicts{say: wire.Valid}
+	e := engineWith(t, v, map[string][]*bundle.Plugin{"r": {oidcPlugin("a", headerOnly, rsaKey("k"))}})
+	for range 3 {
+		for i := range 40 { // one end of a signature for all of them would be one fingerprint
+			if s := ask(e, start, "r", withToken(issuedTo(fmt.Sprint(i)))); credential(s) != fmt.Sprint(i) {
+				t.Fatalf("token %d: %v, %q", i, s.Reason, credential(s))
+			}
+		}
+	}
+	if v.calls != 80 || len(e.tokens.entries) != 40 {
+		t.Errorf("%d signatures checked, %d tokens remembered, want 80 and 40", v.calls, len(e.tokens.entries))
+	}
+
+	plugin := oidcPlugin("a", headerOnly, rsaKey("k"))
+	v = &verdicts{say: wire.Valid}
+	e = engineWith(t, v, map[string][]*bundle.Plugin{"r": {plugin, plugin}})
+	for range 4 {
+		if s := ask(e, start, "r", withToken(issued(""))); s.Reason != reason.Allowed {
+			t.Fatal(s.Reason)
+		}
+	}
+	if v.calls != 2 {
+		t.Errorf("%d signatures checked in a chain of two, want 2", v.calls)
+	}
+
+	e = engineWith(t, v, map[string][]*bundle.Plugin{"r": {jwtPlugin("j", headerOnly)}})
+	s := ask(e, start, "r", withToken(secretToken("a", "")))
+	if s = e.Resume(s.Pending, s.Question, lookup("a", wire.Valid), reason.Unspecified, start); s.Reason != reason.Allowed {
+		t.Fatal(s.Reason)
+	}
+	if s = ask(e, start, "r", withToken(secretToken("a", ""))); s.Kind != Allow {
+		t.Errorf("what the sidecar has verified is asked for again: %+v", s)
+	}
+}
+
+// TestRequestsShareNoMemory: the memory of a token is used again, but not while a
+// request waits, nor by a later plugin of the same request.
+func TestRequestsShareNoMemory(t *testing.T) {
+	second := bundle.Common{HeaderNames: []string{"x-second"}}
+	e := engineWith(t, &verdicts{say: wire.Valid}, map[string][]*bundle.Plugin{
+		"two":  {oidcPlugin("a", headerOnly, rsaKey("k")), oidcPlugin("b", second, rsaKey("k"))},
+		"wait": {oidcPlugin("c", headerOnly, rsaKey("k")), jwtPlugin("j", second)},
+	})
+	quiet := jws(issuedHeader, `{"iss":"i","exp":1800001000,"x":"`+strings.Repeat("#", 200)+`"}`, "no subject")
+	s := ask(e, start, "two", withToken(issuedTo("alice")), abi.Pair{Key: "x-second", Value: "Bearer " + quiet})
+	if credential(s) != "alice" {
+		t.Errorf("two tokens of one request: %v, %q", s.Reason, credential(s))
+	}
+
+	other := secretToken("a-key", `,"x":"`+strings.Repeat("#", 2000)+`"`) // there is room for the others in its place
+	waiting := *ask(e, start, "wait", withToken(issuedTo("bob")), abi.Pair{Key: "x-second", Value: "Bearer " + other})
+	if waiting.Kind != Ask {
+		t.Fatalf("no question: %v", waiting.Reason)
+	}
+	for i := range 3 {
+		if s := ask(e, start, "two", withToken(issuedTo(strings.Repeat("mallory", i+1))), abi.Pair{Key: "x-second", Value: "Bearer " + quiet}); s.Reason != reason.Allowed {
+			t.Fatal(s.Reason)
+		}
+	}
+	if q := waiting.Question; q.Key != "a-key" || q.Input+"."+other[strings.LastIndexByte(other, '.')+1:] != other || q.Signature != strings.Repeat("s", 32) {
+		t.Errorf("the question changed: %+v", q)
+	}
+	if who := waiting.Pending.run.who.credential; who != "bob" {
+		t.Errorf("a request that waits is %q's, want bob's", who)
+	}
+}
+
+// TestNoGarbage: with the settings that a file has by default, a token that is
+// remembered costs no memory, and one that comes once next to none.
+func TestNoGarbage(t *testing.T) {
+	plugin := oidcPlugin("a", headerOnly, rsaKey("k"))
+	plugin.OIDC.Identity.Tokens = []bundle.TokenHeader{{Header: "authorization", Token: "access_token", Bearer: true}}
+	e := engineWith(t, quietVerifier{}, map[string][]*bundle.Plugin{"r": {plugin}})
+	request := func(token string) *Request {
+		pairs := abi.AppendPairs(nil, []abi.Pair{{Key: ":authority", Value: "h"}, {Key: ":path", Value: "/"}, {Key: ":method", Value: "GET"}, withToken(token)})
+		return &Request{Now: start, RouteState: RouteChosen, Route: "r", Headers: abi.Pairs(pairs)}
+	}
+	judge := func(r *Request) {
+		if s := e.Start(r); s.Reason != reason.Allowed || len(s.Edits.Set) != 1 {
+			t.Fatalf("%v, %v", s.Reason, s.Edits)
+		}
+	}
+	known := request(issuedTo("alice"))
+	judge(known)
+	judge(known)
+	if n := testing.AllocsPerRun(100, func() { judge(known) }); n > 0 {
+		t.Errorf("%v allocations for a token that is remembered", n)
+	}
+	var once []*Request
+	for i := range 102 {
+		once = append(once, request(issuedTo(fmt.Sprint("user ", i))))
+	}
+	judge(once[0])
+	i := 0
+	if n := testing.AllocsPerRun(100, func() { i++; judge(once[i]) }); n > 1 { // the keys that may have signed it
+		t.Errorf("%v allocations for a token that comes once", n)
+	}
+}
+
+type quietVerifier struct{}
+
+func (quietVerifier) Verify(jose.Alg, string, string, string) wire.Verdict { return wire.Valid }
