@@ -327,7 +327,7 @@ func TestRefusedLogins(t *testing.T) {
 // Sessions that take turns in one cookie, and cookies of which one reads as a part of
 // another.
 func TestSharedCookies(t *testing.T) {
-	const turns = `has the session cookie "session", as the plugin of line 7 has, and another issuer, client, scopes or session_audience: ` +
+	const turns = `has the session cookie "session", as the plugin of line 7 has, and not the same issuer, client, scopes, session_audience or checks: ` +
 		`who logs in to one is logged out of the other; expected another session_cookie_name`
 	two := func(a, b string) string {
 		plugin := func(more string) string {
@@ -354,6 +354,31 @@ func TestSharedCookies(t *testing.T) {
 		_, problems := Parse("k", []byte(two(tt.a, tt.b)), Options{})
 		if got := problems.Error(); got != tt.want {
 			t.Errorf("%s and %s: got\n%s\nwant\n%s", tt.a, tt.b, got, tt.want)
+		}
+	}
+}
+
+// A session that browsers do not send is one that has to be begun at each request.
+func TestLostCookies(t *testing.T) {
+	const note = "k:6: warning: services[0].routes[0].plugins[0]: "
+	for _, tt := range []struct{ route, config, want string }{
+		{"paths: [/a]", "", ""},
+		{"paths: [/a]", "session_cookie_path: /a", ""},
+		{"paths: [/a/b, /a/]", "session_cookie_path: /a/", ""},
+		{"paths: [~/b/.*]", "session_cookie_path: /a", ""},
+		{"paths: [/a, /ab]", "session_cookie_path: /a", note + `session_cookie_path "/a" does not cover the path "/ab" of line 6: browsers do not send the session there, and have to log in again each time`},
+		{"paths: [/a]", "session_cookie_path: /a/b", note + `session_cookie_path "/a/b" does not cover the path "/a" of line 6: browsers do not send the session there, and have to log in again each time`},
+		{"hosts: [x.example.com, example.com, '*.example.com', 'example.*']", "session_cookie_domain: .example.com", ""},
+		{"hosts: [an-example.com]", "session_cookie_domain: example.com", note + `session_cookie_domain "example.com" does not cover the host "an-example.com" of line 6: browsers take no such cookie from there, and have to log in again each time`},
+		{"hosts: ['*.example.com']", "session_cookie_domain: x.example.com", note + `session_cookie_domain "x.example.com" does not cover the host "example.com" of line 6: browsers take no such cookie from there, and have to log in again each time`},
+	} {
+		if tt.config != "" {
+			tt.config = ", " + tt.config
+		}
+		_, problems := Parse("k", []byte("_format_version: '3.0'\nservices:\n- name: s\n  host: h\n  routes:\n  - {name: r, "+tt.route+
+			", plugins: [{name: openid-connect, config: {issuer: 'https://i', client_id: [a], client_secret: [s], auth_methods: [session, authorization_code]"+tt.config+"}}]}\n"), Options{})
+		if got := problems.Error(); got != tt.want {
+			t.Errorf("%s%s: got\n%s\nwant\n%s", tt.route, tt.config, got, tt.want)
 		}
 	}
 }

@@ -41,6 +41,7 @@ func (p *parser) resolveAll() {
 	p.dropDisabled()
 	if p.errors == 0 {
 		p.redirects()
+		p.lostCookies()
 	}
 }
 
@@ -62,6 +63,39 @@ func (p *parser) redirects() {
 			}
 		}
 	}
+}
+
+// lostCookies warns of sessions that browsers would not send to the pages that they are
+// for: who has logged in there is sent to the login again, without end.
+func (p *parser) lostCookies() {
+	for _, r := range p.file.Routes {
+		for _, pl := range p.file.Chain(r) {
+			if pl.OIDC == nil || pl.OIDC.Login == nil || !pl.OIDC.Login.Begin {
+				continue
+			}
+			c := pl.OIDC.Login.SessionCookie
+			for _, path := range r.Paths {
+				if path.Regex == nil && !covers(c.Path, path.Prefix) {
+					p.report(Warning, pl.Line, pl.Path, "session_cookie_path %q does not cover the path %q of line %d: "+
+						"browsers do not send the session there, and have to log in again each time", c.Path, path.Prefix, r.Line)
+				}
+			}
+			domain := strings.TrimPrefix(c.Domain, ".")
+			for _, host := range r.Hosts {
+				host, _ = strings.CutPrefix(host, "*.")
+				if domain != "" && host != domain && !strings.HasSuffix(host, "."+domain) && !strings.HasSuffix(host, ".*") {
+					p.report(Warning, pl.Line, pl.Path, "session_cookie_domain %q does not cover the host %q of line %d: "+
+						"browsers take no such cookie from there, and have to log in again each time", c.Domain, host, r.Line)
+				}
+			}
+		}
+	}
+}
+
+// covers reports whether a cookie's path matches a request's (RFC 6265 §5.1.4).
+func covers(cookie, path string) bool {
+	rest, ok := strings.CutPrefix(path, cookie)
+	return ok && (rest == "" || rest[0] == '/' || strings.HasSuffix(cookie, "/"))
 }
 
 // guards reports whether a plugin, or one that shares its sessions, is on the route
@@ -288,8 +322,8 @@ func (p *parser) sharedCookies() {
 			case isPartOf(x.Name, y.Name) || isPartOf(y.Name, x.Name):
 				p.report(Error, pl.Line, pl.Path, "session_cookie_name %q and %q of line %d: one reads as a part of the other", x.Name, y.Name, other.Line)
 			case x.Name == y.Name && x.Path == y.Path && x.Domain == y.Domain && pl.OIDC.realm() != other.OIDC.realm():
-				p.report(Warning, pl.Line, pl.Path, "has the session cookie %q, as the plugin of line %d has, and another issuer, client, "+
-					"scopes or session_audience: who logs in to one is logged out of the other; expected another session_cookie_name", x.Name, other.Line)
+				p.report(Warning, pl.Line, pl.Path, "has the session cookie %q, as the plugin of line %d has, and not the same issuer, client, "+
+					"scopes, session_audience or checks: who logs in to one is logged out of the other; expected another session_cookie_name", x.Name, other.Line)
 			}
 		}
 		logins = append(logins, pl)
