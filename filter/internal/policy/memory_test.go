@@ -65,6 +65,26 @@ func TestRememberedTheSecondTime(t *testing.T) {
 	}
 }
 
+// TestOfferedASessionOnce: a bearer token that is offered a session takes its place
+// at once, or every client without cookies would be offered one at each request.
+func TestOfferedASessionOnce(t *testing.T) {
+	plugin := oidcPlugin("a", headerOnly, rsaKey("k"))
+	plugin.OIDC.Login = &bundle.Login{BearerSession: true}
+	e := engineWith(t, &verdicts{say: wire.Valid}, map[string][]*bundle.Plugin{"r": {plugin}})
+	if s := ask(e, start, "r", withToken(issued(""))); s.Kind != Ask || s.Question.Kind != wire.Establish {
+		t.Fatalf("not offered a session: %v", s.Kind)
+	}
+	for _, later := range []int64{0, establishAgain - 1} {
+		if e.Contact(start + later); ask(e, start+later, "r", withToken(issued(""))).Kind != Allow {
+			t.Errorf("offered another one after %d s", later)
+		}
+	}
+	e.Contact(start + establishAgain)
+	if s := ask(e, start+establishAgain, "r", withToken(issued(""))); s.Kind != Ask || s.Question.Kind != wire.Establish {
+		t.Errorf("not offered another one after %d s: %v", establishAgain, s.Kind)
+	}
+}
+
 // TestRequestsShareNoMemory: the memory of a token is used again, but not while a
 // request waits, nor by a later plugin of the same request.
 func TestRequestsShareNoMemory(t *testing.T) {

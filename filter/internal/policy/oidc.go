@@ -102,6 +102,10 @@ func (r *run) establish(p *bundle.Plugin, l *bundle.Login) *Question {
 		known.established > r.now && known.establishedBy == p.ID {
 		return nil
 	}
+	if known == &r.engine.fresh {
+		r.keepToken() // at once: that it was offered a session must not be forgotten
+		known = r.try.known
+	}
 	known.established, known.establishedBy = r.now+establishAgain, p.ID
 	q := r.browserQuestion(p, wire.Establish, nil)
 	q.Trust, q.KeyID, q.Alg = p.OIDC.TrustID, known.token.KeyID, known.token.Alg

@@ -243,15 +243,20 @@ func (r *run) remember(id string) {
 	if k.proved++; k.proved > 1 {
 		return // it is in the cache
 	}
+	if k == &r.engine.fresh && !r.engine.seen.again(fingerprint(k.token.Raw)) {
+		return
+	}
+	r.keepToken()
+}
+
+// keepToken puts the token that is being judged into the cache, as long as it lives.
+func (r *run) keepToken() {
+	k := r.try.known
 	until := r.now + verdictLifetime
 	if exp, ok := claims.Date(k.claims.Expires); ok && exp < until {
 		until = exp
 	}
 	if until <= r.now {
-		return
-	}
-	print := fingerprint(k.token.Raw)
-	if k == &r.engine.fresh && !r.engine.seen.again(print) {
 		return
 	}
 	kept := *k
@@ -260,5 +265,5 @@ func (r *run) remember(id string) {
 	r.try.known = &kept
 	tok := kept.token
 	size := len(tok.Raw) + tok.Header.Doc.Size() + tok.Claims.Size() + len(tok.Signature) + knownSize
-	r.engine.tokens.put(print, &kept, until, size)
+	r.engine.tokens.put(fingerprint(tok.Raw), &kept, until, size)
 }
