@@ -20,7 +20,7 @@ const (
 // Header is a JOSE header (RFC 7515 §4).
 type Header struct {
 	Alg   Alg
-	KeyID string // kid, "" when absent
+	KeyID string // kid, "" when absent or empty: it is a hint (RFC 7515 §4.1.4)
 	Type  string // typ, lower case, without "application/"
 	Doc   jsonx.Doc
 }
