@@ -19,6 +19,13 @@ type Set struct {
 	Root                                          jsonx.Value
 	Issuer, Subject, Audience, Expires, NotBefore jsonx.Value
 	purpose                                       reason.Code
+	expires, notBefore                            date
+}
+
+// date is a NumericDate as it was read.
+type date struct {
+	seconds int64
+	ok      bool
 }
 
 // Read finds the claims of a payload, a JSON object without duplicate members.
@@ -35,8 +42,10 @@ func Read(root jsonx.Value) Set {
 			s.Audience = c.Value()
 		case "exp":
 			s.Expires = c.Value()
+			s.expires.seconds, s.expires.ok = Date(s.Expires)
 		case "nbf":
 			s.NotBefore = c.Value()
+			s.notBefore.seconds, s.notBefore.ok = Date(s.NotBefore)
 		case "at_hash", "c_hash": // OIDC Core §3.1.3.6, §3.3.2.11
 			if s.purpose == 0 {
 				s.purpose = reason.TokenIsID
@@ -61,6 +70,12 @@ func Read(root jsonx.Value) Set {
 // token to two lifetimes. ok is false for an absent claim too.
 func Date(v jsonx.Value) (seconds int64, ok bool) { return v.Int() }
 
+// ExpiresAt returns exp; ok is false where Date's is.
+func (s *Set) ExpiresAt() (seconds int64, ok bool) { return s.expires.seconds, s.expires.ok }
+
+// ValidFrom returns nbf; ok is false where Date's is.
+func (s *Set) ValidFrom() (seconds int64, ok bool) { return s.notBefore.seconds, s.notBefore.ok }
+
 // Times are the rules for exp and nbf.
 type Times struct {
 	Leeway     int64 // seconds of difference between clocks that are forgiven
@@ -72,7 +87,7 @@ type Times struct {
 // reason.Unspecified when they hold.
 func (r Times) Check(s *Set, now int64) reason.Code {
 	if s.Expires.Exists() {
-		exp, ok := Date(s.Expires)
+		exp, ok := s.ExpiresAt()
 		if !ok {
 			return reason.ClaimInvalid
 		}
@@ -83,7 +98,7 @@ func (r Times) Check(s *Set, now int64) reason.Code {
 		return reason.ClaimMissing
 	}
 	if s.NotBefore.Exists() {
-		nbf, ok := Date(s.NotBefore)
+		nbf, ok := s.ValidFrom()
 		if !ok {
 			return reason.ClaimInvalid
 		}

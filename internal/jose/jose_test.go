@@ -20,6 +20,34 @@ func compact(header, payload string) string {
 
 const goodHeader = `{"alg":"RS256","kid":"k1","typ":"JWT"}`
 
+// TestSame changes each bit of texts of each length around the steps.
+func TestSame(t *testing.T) {
+	a := strings.Repeat("0123456789abcdefghijklmnopqrstuv", 3)
+	for n := range len(a) + 1 {
+		b := []byte(a[:n])
+		if !Same(a[:n], string(b)) || Same(a[:n], string(b)+"x") || n > 0 && Same(a[:n], string(b[:n-1])) {
+			t.Fatalf("%d bytes", n)
+		}
+		for bit := range 8 * n {
+			b[bit/8] ^= 1 << (bit % 8)
+			if Same(a[:n], string(b)) {
+				t.Fatalf("%d bytes: a change of bit %d is not seen", n, bit)
+			}
+			b[bit/8] ^= 1 << (bit % 8)
+		}
+	}
+	// Two changes that would undo each other if the steps were joined wrongly.
+	for i := range 64 {
+		for j := range i {
+			b := []byte(a[:64])
+			b[i], b[j] = b[i]^1, b[j]^1
+			if Same(a[:64], string(b)) {
+				t.Fatalf("changes at %d and %d are not seen", i, j)
+			}
+		}
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	good := compact(goodHeader, `{"iss":"i"}`)
 	deep := strings.Repeat(`{"a":`, 13) + "1" + strings.Repeat("}", 13)

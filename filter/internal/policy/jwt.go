@@ -145,7 +145,7 @@ func (r *run) judgeClaims(c *bundle.JWT, cred *bundle.Credential, set *claims.Se
 		}
 	}
 	exp := set.Expires
-	seconds, ok := claims.Date(exp)
+	seconds, ok := set.ExpiresAt()
 	if c.VerifyExp {
 		switch {
 		case exp.Kind() != jsonx.Number:
@@ -158,7 +158,7 @@ func (r *run) judgeClaims(c *bundle.JWT, cred *bundle.Credential, set *claims.Se
 	}
 	if c.VerifyNbf {
 		nbf := set.NotBefore
-		start, ok := claims.Date(nbf)
+		start, ok := set.ValidFrom()
 		switch {
 		case nbf.Kind() != jsonx.Number:
 			fail(&r.try.claims.nbf, "must be a number", reason.ClaimInvalid)

@@ -82,7 +82,7 @@ func (r *run) bearer(p *bundle.Plugin) (reason.Code, *Question) {
 		return code, question
 	}
 	e := r.engine
-	e.bearer = subject{access: set.Root, token: tok.Raw}
+	e.bearer = subject{access: set.Root, name: set.Subject, token: tok.Raw}
 	return r.accept(p, &e.bearer)
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/abi"
 	"github.com/sallyport-auth/sallyport/internal/bundle"
 	"github.com/sallyport-auth/sallyport/internal/claims"
+	"github.com/sallyport-auth/sallyport/internal/jose"
 	"github.com/sallyport-auth/sallyport/internal/jsonx"
 	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/internal/wire"
@@ -14,6 +15,7 @@ import (
 // subject is who a bearer token or a session speaks of, and with what words.
 type subject struct {
 	access, id, info jsonx.Value // claims of the access token, of the ID token, userinfo
+	name             jsonx.Value // the access token's sub, if it is at hand
 	token, idToken   string
 	userInfo         string // as JSON
 	session          string // its id, "" for a bearer token
@@ -99,11 +101,12 @@ func (r *run) accept(p *bundle.Plugin, s *subject) (reason.Code, *Question) {
 	if code, question := r.consumerOf(p, s); code != reason.Allowed {
 		return code, question
 	}
-	path := c.Identity.CredentialClaim
-	if len(path) == 0 {
-		path = subjectClaim
+	v := s.name
+	if path := c.Identity.CredentialClaim; len(path) > 0 {
+		v, _ = s.claim(path)
+	} else if v.Kind() != jsonx.String {
+		v, _ = s.claim(subjectClaim)
 	}
-	v, _ := s.claim(path)
 	r.try.identifier = scalar(v)
 	r.try.subject = s
 	return reason.Allowed, nil
@@ -286,7 +289,7 @@ func (s *subject) headers(id *bundle.Identity, authorization string, request, re
 // isBearer reports whether a header value is that token as we would write it.
 func isBearer(value, token string) bool {
 	const scheme = "Bearer "
-	return len(value) == len(scheme)+len(token) && value[:len(scheme)] == scheme && value[len(scheme):] == token
+	return len(value) == len(scheme)+len(token) && value[:len(scheme)] == scheme && jose.Same(value[len(scheme):], token)
 }
 
 // replaces reports whether a request header is a caller's until we set it. The

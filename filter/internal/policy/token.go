@@ -5,6 +5,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/bundle"
 	"github.com/sallyport-auth/sallyport/internal/claims"
+	"github.com/sallyport-auth/sallyport/internal/jose"
 	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/internal/wire"
 )
@@ -37,12 +38,39 @@ func (r *run) token(c *bundle.Common) reason.Code {
 	if r.try.known != nil {
 		return reason.Unspecified
 	}
+	if raw := r.plain(c); raw != "" {
+		if code := r.parse(raw); code == reason.Unspecified || strings.IndexByte(raw, ',') < 0 {
+			return code
+		}
+	}
 	raw, code := r.find(c)
 	if code != reason.Unspecified {
 		return code
 	}
+	return r.parse(raw)
+}
+
+// plain returns the token of the usual request: it stands behind "Bearer " in the one
+// Authorization header, and nobody looks elsewhere. That it is two, joined by a comma,
+// shows when it cannot be parsed.
+func (r *run) plain(c *bundle.Common) string {
+	const scheme = "Bearer "
+	value := r.facts.authorization
+	if len(c.HeaderNames) != 1 || c.HeaderNames[0] != "authorization" || len(c.QueryNames)+len(c.CookieNames) > 0 ||
+		r.facts.copies != 1 || len(value) <= len(scheme) || value[:len(scheme)] != scheme {
+		return ""
+	}
+	raw := value[len(scheme):]
+	if blank(raw[0]) || blank(raw[len(raw)-1]) {
+		return ""
+	}
+	return raw
+}
+
+// parse finds out how a token reads, from memory if it is remembered.
+func (r *run) parse(raw string) reason.Code {
 	e := r.engine
-	if hit := e.tokens.get(fingerprint(raw), r.now); hit != nil && hit.value.token.Raw == raw {
+	if hit := e.tokens.get(fingerprint(raw), r.now); hit != nil && jose.Same(hit.value.token.Raw, raw) {
 		r.try.known = hit.value
 		return reason.Unspecified
 	}
@@ -153,14 +181,16 @@ func bearer(value string) string {
 }
 
 func trimSpace(s string) string {
-	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+	for s != "" && blank(s[0]) {
 		s = s[1:]
 	}
-	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+	for s != "" && blank(s[len(s)-1]) {
 		s = s[:len(s)-1]
 	}
 	return s
 }
+
+func blank(c byte) bool { return c == ' ' || c == '\t' }
 
 // cookies yields the values of the named cookies of one Cookie header
 // (RFC 6265 §5.4).

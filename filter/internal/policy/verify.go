@@ -253,7 +253,7 @@ func (r *run) remember(id string) {
 func (r *run) keepToken() {
 	k := r.try.known
 	until := r.now + verdictLifetime
-	if exp, ok := claims.Date(k.claims.Expires); ok && exp < until {
+	if exp, ok := k.claims.ExpiresAt(); ok && exp < until {
 		until = exp
 	}
 	if until <= r.now {

@@ -115,7 +115,7 @@ func (s *Service) logoutClaims(in *Instance, set *provider.Set, tok *jose.Token)
 		return reason.LogoutTokenInvalid
 	}
 	iss, _ := c.Issuer.Text()
-	exp, _ := claims.Date(c.Expires)
+	exp, _ := c.ExpiresAt()
 	fresh, err := s.revoked.Once(keyOf("j", iss, jti), time.Unix(exp+leeway+1, 0))
 	switch {
 	case err != nil:

@@ -209,7 +209,7 @@ func (s *Service) take(ctx context.Context, in *Instance, p *provider.Provider, 
 	c := claims.Read(tok.Claims.Root())
 	if code == reason.Unspecified && c.IssuedBy(in.issuers(set)) == reason.Unspecified || in.Login().SkipSignature {
 		rec.Opaque = false
-		if exp, ok := claims.Date(c.Expires); ok && (rec.Expires == 0 || exp < rec.Expires) {
+		if exp, ok := c.ExpiresAt(); ok && (rec.Expires == 0 || exp < rec.Expires) {
 			rec.Expires = exp
 			rec.Life = max(exp-now.Unix(), 0)
 		}

@@ -160,7 +160,7 @@ func (s *Service) Establish(in *Instance, p *provider.Provider, r *wire.Request,
 	rec := in.newRecord(sourceBearer, now)
 	rec.Access, rec.Issuer, rec.Subject, rec.SID = raw, claimText(tok, "iss"), claimText(tok, "sub"), claimText(tok, "sid")
 	rec.ClientID, _ = in.client(0)
-	rec.Expires, _ = claims.Date(c.Expires)
+	rec.Expires, _ = c.ExpiresAt()
 	rec.Life = rec.Expires - now.Unix()
 	if _, ended := rec.due(now); ended {
 		return wire.Answer{Code: reason.TokenExpired} // leeway lets it pass, and nothing would open the session
