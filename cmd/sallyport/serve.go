@@ -7,7 +7,9 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -86,8 +88,21 @@ type server struct {
 // errStarting is why a gateway is not ready at first.
 var errStarting = errors.New("the workers do not have the configuration yet")
 
+// gcPercent is how much a gateway's heap grows between two collections. Nearly all of
+// what a request allocates dies with it, so what is kept is small, and collecting at
+// twice of it, as Go does unless told otherwise, takes a twentieth of the time.
+const gcPercent = 400
+
+// collectLess sets gcPercent, unless GOGC says something.
+func collectLess() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+}
+
 // serve runs a gateway until ctx ends.
 func serve(ctx context.Context, o serveOptions, logger *slog.Logger, listening func([]net.Addr)) error {
+	collectLess()
 	if err := o.checkAddresses(); err != nil {
 		return err
 	}

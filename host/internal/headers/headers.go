@@ -24,6 +24,7 @@ type Map struct {
 	Edits   int
 	changed []string // the names that were edited
 	replace bool     // the whole map was
+	odd     bool     // it was filled with names that are not as net/http writes them
 }
 
 // kind is what is known of a name.
@@ -166,24 +167,32 @@ func (m *Map) Set(pairs []abi.Pair) {
 	}
 }
 
+// line is a header of net/http.
+type line struct {
+	name   string
+	values []string
+}
+
 // Fill adds the headers of net/http in the order of their names: the order in
 // which they came is lost there.
 func (m *Map) Fill(h http.Header) {
-	var buf [32]string
-	names := buf[:0]
-	for name := range h {
-		names = append(names, name)
+	var buf [32]line
+	lines := buf[:0]
+	for name, values := range h {
+		lines = append(lines, line{name, values})
 	}
-	slices.Sort(names)
-	m.Reserve(len(names))
-	for _, name := range names {
-		k, usual := kinds[name]
+	slices.SortFunc(lines, func(a, b line) int { return strings.Compare(a.name, b.name) })
+	m.Reserve(len(lines))
+	for _, l := range lines {
+		k, usual := kinds[l.name]
 		if !usual {
-			k.lower = strings.ToLower(name)
+			k.lower = strings.ToLower(l.name)
+			m.odd = m.odd || http.CanonicalHeaderKey(l.name) != l.name
+		} else if l.name == k.lower {
+			m.odd = true
 		}
-		values := h[name]
-		for _, v := range values {
-			if len(values) == 1 && usual {
+		for _, v := range l.values {
+			if len(l.values) == 1 && usual {
 				m.pairs = append(m.pairs, abi.Pair{Key: k.lower, Value: v})
 			} else {
 				m.Append(k.lower, v)
@@ -211,10 +220,13 @@ func (m *Map) Apply(h http.Header) http.Header {
 	if out == nil {
 		out = http.Header{}
 	}
-	for name := range h {
-		if slices.ContainsFunc(m.changed, func(c string) bool { return len(c) == len(name) && strings.EqualFold(c, name) }) {
-			delete(out, name)
-		}
+	for _, c := range m.changed {
+		delete(out, http.CanonicalHeaderKey(c))
+	}
+	if m.odd {
+		maps.DeleteFunc(out, func(name string, _ []string) bool {
+			return slices.ContainsFunc(m.changed, func(c string) bool { return strings.EqualFold(c, name) })
+		})
 	}
 	m.export(out, func(name string) bool { return slices.Contains(m.changed, name) })
 	return out

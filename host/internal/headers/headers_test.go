@@ -12,7 +12,7 @@ import (
 // that the map was filled with is not touched.
 func TestApply(t *testing.T) {
 	sent := func() http.Header {
-		return http.Header{"Accept": {"a", "b"}, "Cookie": {"c=1", "d=2"}, "X-Id": {"1"}, "x-Odd": {"2"}}
+		return http.Header{"Accept": {"a", "b"}, "Cookie": {"c=1", "d=2"}, "X-Id": {"1"}, "x-Odd": {"2"}, "dnt": {"1"}}
 	}
 	tests := []struct {
 		name string
@@ -20,11 +20,12 @@ func TestApply(t *testing.T) {
 		want http.Header
 	}{
 		{"nothing", func(*Map) {}, sent()},
-		{"replaced", func(m *Map) { m.Replace("x-id", "3") }, http.Header{"Accept": {"a", "b"}, "Cookie": {"c=1", "d=2"}, "X-Id": {"3"}, "x-Odd": {"2"}}},
-		{"removed", func(m *Map) { m.Remove("cookie"); m.Remove("X-ID"); m.Remove("none") }, http.Header{"Accept": {"a", "b"}, "x-Odd": {"2"}}},
+		{"replaced", func(m *Map) { m.Replace("x-id", "3") }, http.Header{"Accept": {"a", "b"}, "Cookie": {"c=1", "d=2"}, "X-Id": {"3"}, "x-Odd": {"2"}, "dnt": {"1"}}},
+		{"removed", func(m *Map) { m.Remove("cookie"); m.Remove("X-ID"); m.Remove("none") }, http.Header{"Accept": {"a", "b"}, "x-Odd": {"2"}, "dnt": {"1"}}},
 		{"added", func(m *Map) { m.Add("cookie", "e=3"); m.Add("accept", "c") },
-			http.Header{"Accept": {"a,b,c"}, "Cookie": {"c=1", "d=2", "e=3"}, "X-Id": {"1"}, "x-Odd": {"2"}}},
-		{"a name in an odd case", func(m *Map) { m.Replace("x-odd", "4") }, http.Header{"Accept": {"a", "b"}, "Cookie": {"c=1", "d=2"}, "X-Id": {"1"}, "X-Odd": {"4"}}},
+			http.Header{"Accept": {"a,b,c"}, "Cookie": {"c=1", "d=2", "e=3"}, "X-Id": {"1"}, "x-Odd": {"2"}, "dnt": {"1"}}},
+		{"a name in an odd case", func(m *Map) { m.Replace("x-odd", "4") }, http.Header{"Accept": {"a", "b"}, "Cookie": {"c=1", "d=2"}, "X-Id": {"1"}, "X-Odd": {"4"}, "dnt": {"1"}}},
+		{"a usual name in lower case", func(m *Map) { m.Remove("DNT") }, http.Header{"Accept": {"a", "b"}, "Cookie": {"c=1", "d=2"}, "X-Id": {"1"}, "x-Odd": {"2"}}},
 		{"all", func(m *Map) { m.Set([]abi.Pair{{Key: ":path", Value: "/"}, {Key: "X-New", Value: "5"}}) }, http.Header{"X-New": {"5"}}},
 	}
 	for _, tt := range tests {
