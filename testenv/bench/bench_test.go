@@ -132,10 +132,14 @@ func (b *board) envoy(p *idp.Server, none, one, many [][]byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	authn := func(cache bool) any {
+	// header makes it tell the upstream who the caller is, as ours does.
+	authn := func(cache, header bool) any {
 		provider := map[string]any{"issuer": p.Issuer(), "forward": true, "local_jwks": map[string]any{"inline_string": string(jwks)}}
 		if cache {
 			provider["jwt_cache_config"] = map[string]any{"jwt_cache_size": 1000}
+		}
+		if header {
+			provider["claim_to_headers"] = []any{map[string]any{"header_name": "x-credential-identifier", "claim_name": "sub"}}
 		}
 		return map[string]any{"name": "envoy.filters.http.jwt_authn", "typed_config": map[string]any{
 			"@type":     "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
@@ -149,7 +153,8 @@ func (b *board) envoy(p *idp.Server, none, one, many [][]byte) {
 		listeners = append(listeners, listener(len(listeners), port, name, filters))
 		return fmt.Sprintf("127.0.0.1:%d", port)
 	}
-	bare, plain, cached, wasm := listen(), listen(authn(false)), listen(authn(true)), listen(ours)
+	bare, plain, cached, wasm := listen(), listen(authn(false, false)), listen(authn(true, false)), listen(ours)
+	plainTells, cachedTells := listen(authn(false, true)), listen(authn(true, true))
 	admin := testenv.FreePort(t)
 	bootstrap, err := json.Marshal(map[string]any{
 		"admin":            map[string]any{"address": socket(admin)},
@@ -167,9 +172,11 @@ func (b *board) envoy(p *idp.Server, none, one, many [][]byte) {
 	b.add("envoy: no filter", bare, none)
 	b.add("envoy: jwt_authn, one token", plain, one)
 	b.add("envoy: jwt_authn with cache, one token", cached, one)
+	b.add("envoy: jwt_authn with cache and a header, one token", cachedTells, one)
 	b.add("envoy: sallyport, one token", wasm, one)
 	b.add("envoy: jwt_authn, different tokens", plain, many)
 	b.add("envoy: jwt_authn with cache, different tokens", cached, many)
+	b.add("envoy: jwt_authn with a header, different tokens", plainTells, many)
 	b.add("envoy: sallyport, different tokens", wasm, many)
 }
 
@@ -306,6 +313,8 @@ func (b *board) print() {
 	for _, pair := range [][2]string{
 		{"envoy: sallyport, different tokens", "envoy: jwt_authn, different tokens"},
 		{"envoy: sallyport, one token", "envoy: jwt_authn with cache, one token"},
+		{"envoy: sallyport, different tokens", "envoy: jwt_authn with a header, different tokens"},
+		{"envoy: sallyport, one token", "envoy: jwt_authn with cache and a header, one token"},
 		{"envoy: sallyport, one token", "envoy: no filter"},
 		{"host: sallyport, one token", "host: bare ReverseProxy, with a token nobody looks at"},
 		{"host: sallyport, different tokens", "host: bare ReverseProxy, with a token nobody looks at"},
