@@ -65,6 +65,33 @@ func TestRememberedTheSecondTime(t *testing.T) {
 	}
 }
 
+// TestUsualPlace: the short way to a token in the Authorization header says what the
+// long one says, which a plugin that looks elsewhere too goes.
+func TestUsualPlace(t *testing.T) {
+	short, long := oidcPlugin("a", headerOnly, rsaKey("k")), oidcPlugin("a", headerOnly, rsaKey("k"))
+	long.OIDC.QueryNames = []string{"access_token"}
+	token, other := issued(""), issued(`,"sub":"other"`)
+	for _, value := range []string{
+		"", "Bearer", "Bearer ", "Bearer  ", "Bearer " + token, "bearer " + token, "BEARER\t" + token, "Bearer  " + token, "Bearer " + token + " ",
+		"Bearer " + token + "\t", " Bearer " + token, "Bearer " + token + ",", "Bearer " + token + ", ", "Bearer " + token + ",Bearer " + token,
+		"Bearer " + token + ", Bearer " + other, "Bearer " + token + ", Basic x", "Basic x, Bearer " + token, "Bearer ,", "Bearer " + token + "," + other,
+		"Bearer " + token + "x", "Bearer " + token[1:], "Bearer a.b.c", "Bearer a.b.c.d.e", "Bearer x", "Bearer" + token, "Basic " + token, "Bearer " + token + " " + other,
+	} {
+		for seen := range 3 { // the third time it is remembered
+			var steps [2]*Step
+			for i, p := range []*bundle.Plugin{short, long} {
+				e := engineWith(t, &verdicts{say: wire.Valid}, map[string][]*bundle.Plugin{"r": {p}})
+				for range seen + 1 {
+					steps[i] = ask(e, start, "r", abi.Pair{Key: "authorization", Value: value})
+				}
+			}
+			if steps[0].Reason != steps[1].Reason || steps[0].Kind != steps[1].Kind || credential(steps[0]) != credential(steps[1]) {
+				t.Errorf("%q: %v the short way, %v the long one", value, steps[0].Reason, steps[1].Reason)
+			}
+		}
+	}
+}
+
 // TestOfferedASessionOnce: a bearer token that is offered a session takes its place
 // at once, or every client without cookies would be offered one at each request.
 func TestOfferedASessionOnce(t *testing.T) {

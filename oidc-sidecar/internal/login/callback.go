@@ -164,7 +164,7 @@ func (s *Service) judge(ctx context.Context, in *Instance, p *provider.Provider,
 	if out != reason.Unspecified || parsed.KeyID == "" {
 		return nil, code
 	}
-	switch set, found := p.Lookup(ctx, parsed.KeyID); found {
+	switch set, found := p.LookupOwn(ctx, parsed.KeyID); found {
 	case provider.Found:
 		return in.idToken(raw, set, e)
 	case provider.Unknown:
@@ -199,7 +199,7 @@ func (s *Service) take(ctx context.Context, in *Instance, p *provider.Provider, 
 	}
 	set := p.Current()
 	if code = verify(tok, set); code == reason.KeyUnknown && tok.KeyID != "" {
-		if newer, found := p.Lookup(ctx, tok.KeyID); found == provider.Found {
+		if newer, found := p.LookupOwn(ctx, tok.KeyID); found == provider.Found {
 			code = verify(tok, newer)
 		}
 	}

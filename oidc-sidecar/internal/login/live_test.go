@@ -161,7 +161,7 @@ func TestLogoutWhileRefreshing(t *testing.T) {
 func TestUnjudged(t *testing.T) {
 	svc, in, p, s, r := refreshing(t)
 	for i := range 4 { // the issuer may not be asked for keys any more
-		p.Lookup(t.Context(), fmt.Sprint("strange-", i))
+		p.LookupOwn(t.Context(), fmt.Sprint("strange-", i))
 	}
 	s.FlowFault(idp.IDUnknownKid, idp.IDOtherSubject)
 	for range 5 {

@@ -9,13 +9,14 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 )
 
 // ErrLocal is why an endpoint is not asked: it is on this machine or on this link,
-// and the issuer is not. A discovery document must not make us ask what only we can
+// or is what a cloud tells a machine its secrets by, and the issuer is not. A discovery document must not make us ask what only we can
 // reach (server-side request forgery).
 var ErrLocal = errors.New("the endpoint is on a loopback or link-local address, and the issuer is not")
 
@@ -70,7 +71,14 @@ func guarded(home string, timeout time.Duration) func(ctx context.Context, netwo
 
 func isLocal(ip netip.Addr) bool {
 	ip = ip.Unmap()
-	return ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || ip.IsMulticast()
+	return ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || ip.IsMulticast() || slices.Contains(machineServices, ip)
+}
+
+// machineServices are where clouds tell a machine its secrets, beside 169.254.169.254,
+// which is link-local: Amazon's over IPv6, Alibaba's, Oracle's, Azure's.
+var machineServices = []netip.Addr{
+	netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("100.100.100.200"),
+	netip.MustParseAddr("192.0.0.192"), netip.MustParseAddr("168.63.129.16"),
 }
 
 // isLocalName reports whether a host is this machine by what it is called.

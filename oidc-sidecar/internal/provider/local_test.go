@@ -46,7 +46,7 @@ func TestDiscoverRefuses(t *testing.T) {
 	local := []string{
 		"https://127.0.0.1/x", "https://127.9.9.9:8443/x", "https://[::1]/x", "https://localhost/x", "https://LOCALHOST:1/x", "https://a.localhost/x",
 		"https://169.254.169.254/latest/meta-data", "https://[fe80::1]/x", "https://[::ffff:127.0.0.1]/x", "https://[::ffff:a9fe:a9fe]/x",
-		"https://0.0.0.0/x", "https://[::]/x",
+		"https://0.0.0.0/x", "https://[::]/x", "https://[fd00:ec2::254]/x", "https://100.100.100.200/x", "https://[::ffff:100.100.100.200]/x",
 	}
 	refused := func(name string, d document) {
 		t.Helper()

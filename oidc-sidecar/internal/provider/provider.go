@@ -104,20 +104,26 @@ type Provider struct {
 	now     func() time.Time
 	changed func() // called when the set is another one
 
-	mu       sync.Mutex // guards what follows
-	set      *Set
-	flight   *flight
-	tokens   int
-	refilled time.Time
-	unknown  map[string]time.Time // kid → until
-	next     time.Time            // of the background refresh
-	failures int
-	asked    int64 // requests for keys that reached the issuer
-	expired  bool  // the keys became too old, and changed was not called since
+	mu        sync.Mutex // guards what follows
+	set       *Set
+	flight    *flight
+	strangers bucket               // for kids that anybody may have made up
+	own       bucket               // for kids of the issuer's own answers
+	unknown   map[string]time.Time // kid → until
+	next      time.Time            // of the background refresh
+	failures  int
+	asked     int64 // requests for keys that reached the issuer
+	expired   bool  // the keys became too old, and changed was not called since
 
 	wake  chan struct{}
 	once  sync.Once
 	tried chan struct{} // closed when the issuer has been asked once
+}
+
+// bucket bounds how often an issuer is asked for an unknown key.
+type bucket struct {
+	tokens   int
+	refilled time.Time
 }
 
 // flight is a refresh that is under way.
@@ -128,13 +134,13 @@ type flight struct{ done chan struct{} }
 func New(config Config, client *http.Client, logger *slog.Logger, now func() time.Time, changed func()) *Provider {
 	return &Provider{
 		config: config, client: client, logger: logger, now: now, changed: changed,
-		set:      &Set{Err: errors.New("not asked yet"), Hash: "none-" + config.ID},
-		tokens:   bucketSize,
-		refilled: now(),
-		unknown:  map[string]time.Time{},
-		next:     now(),
-		wake:     make(chan struct{}, 1),
-		tried:    make(chan struct{}),
+		set:       &Set{Err: errors.New("not asked yet"), Hash: "none-" + config.ID},
+		strangers: bucket{bucketSize, now()},
+		own:       bucket{bucketSize, now()},
+		unknown:   map[string]time.Time{},
+		next:      now(),
+		wake:      make(chan struct{}, 1),
+		tried:     make(chan struct{}),
 	}
 }
 
@@ -198,6 +204,16 @@ func (p *Provider) current() *Set {
 
 // Lookup returns the set that has kid, asking the issuer if it may be asked.
 func (p *Provider) Lookup(ctx context.Context, kid string) (*Set, Outcome) {
+	return p.lookup(ctx, kid, &p.strangers)
+}
+
+// LookupOwn is Lookup for a token that came from the issuer itself, in an answer to a
+// request of ours: strangers, who make kids up, do not use up what it may ask.
+func (p *Provider) LookupOwn(ctx context.Context, kid string) (*Set, Outcome) {
+	return p.lookup(ctx, kid, &p.own)
+}
+
+func (p *Provider) lookup(ctx context.Context, kid string, budget *bucket) (*Set, Outcome) {
 	p.mu.Lock()
 	set := p.current()
 	if set.Err == nil && set.Has(kid) {
@@ -210,7 +226,7 @@ func (p *Provider) Lookup(ctx context.Context, kid string) (*Set, Outcome) {
 		return set, Unknown
 	}
 	f := p.flight
-	if f == nil && !p.take(now) {
+	if f == nil && !budget.take(now) {
 		p.mu.Unlock()
 		if set.Err != nil {
 			return set, Unavailable
@@ -250,19 +266,19 @@ func (p *Provider) settle(kid string, asked time.Time) (*Set, Outcome) {
 	return set, Unknown
 }
 
-// take takes a token from the bucket; mu is held.
-func (p *Provider) take(now time.Time) bool {
-	for p.tokens < bucketSize && now.Sub(p.refilled) >= bucketRefill {
-		p.tokens++
-		p.refilled = p.refilled.Add(bucketRefill)
+// take takes a token from the bucket.
+func (b *bucket) take(now time.Time) bool {
+	for b.tokens < bucketSize && now.Sub(b.refilled) >= bucketRefill {
+		b.tokens++
+		b.refilled = b.refilled.Add(bucketRefill)
 	}
-	if p.tokens == bucketSize {
-		p.refilled = now
+	if b.tokens == bucketSize {
+		b.refilled = now
 	}
-	if p.tokens == 0 {
+	if b.tokens == 0 {
 		return false
 	}
-	p.tokens--
+	b.tokens--
 	return true
 }
 

@@ -89,6 +89,32 @@ func TestUnknownKidsDoNotFloodTheIssuer(t *testing.T) {
 	}
 }
 
+// TestStrangersDoNotHinderLogins: the keys have been rotated, and a flood of made-up
+// kids has used up what strangers may ask; the issuer's own answer is still verified.
+func TestStrangersDoNotHinderLogins(t *testing.T) {
+	s := idp.Start(t)
+	p, _, _ := counted(t, s)
+	p.refresh(t.Context())
+	for i := range 10 {
+		_, _ = p.Lookup(t.Context(), fmt.Sprint("made-up-", i))
+	}
+	s.Add("k2", "ES256", "ec256")
+	if _, o := p.Lookup(t.Context(), "k2"); o != Throttled {
+		t.Fatalf("a stranger's token is %v", o)
+	}
+	if _, o := p.LookupOwn(t.Context(), "k2"); o != Found {
+		t.Errorf("the issuer's own token is %v", o)
+	}
+	// It has a bound, too.
+	before := s.Asked()
+	for i := range 10 {
+		_, _ = p.LookupOwn(t.Context(), fmt.Sprint("own-", i))
+	}
+	if n := s.Asked() - before; n != bucketSize-1 {
+		t.Errorf("the issuer was asked %d times more, want %d", n, bucketSize-1)
+	}
+}
+
 func TestAnUnknownKidIsRemembered(t *testing.T) {
 	s := idp.Start(t)
 	p, clock, changed := counted(t, s)
