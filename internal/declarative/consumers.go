@@ -206,6 +206,9 @@ func httpURL(s string) string {
 		if strings.Contains(s, "@") {
 			return "has a user name or cannot be read: expected an https URL without credentials"
 		}
+		if strings.Contains(s, "#") {
+			return "has a fragment (#): expected an https URL without one"
+		}
 		return "is " + strconv.Quote(s) + ": expected an https URL"
 	}
 	return ""
