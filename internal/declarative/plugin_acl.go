@@ -22,16 +22,13 @@ func (p *parser) aclConfig(v, config, shared at) *ACLConfig {
 		"blacklist":                       p.refuse("the field is deny since Kong 2.1"),
 	})
 	if (len(c.Allow) > 0) == (len(c.Deny) > 0) && !p.failedAt(v.path) {
-		p.fail(v, "has %s: expected either config.allow or config.deny with at least one group", both(len(c.Allow) > 0, "allow and deny", "neither allow nor deny"))
+		has := "neither allow nor deny"
+		if len(c.Allow) > 0 {
+			has = "allow and deny"
+		}
+		p.fail(v, "has %s: expected either config.allow or config.deny with at least one group", has)
 	}
 	return c
-}
-
-func both(yes bool, two, none string) string {
-	if yes {
-		return two
-	}
-	return none
 }
 
 // groupName are the checks for the name of a group. A comma would make one group read
@@ -84,9 +81,9 @@ func (p *parser) resolveGroups() {
 	}
 }
 
-// strangers warns of acl plugins without an authentication plugin before them: there is
+// loneACLs warns of acl plugins without an authentication plugin before them: there is
 // nobody whose groups they could look at.
-func (p *parser) strangers() {
+func (p *parser) loneACLs() {
 	warned := map[*Plugin]bool{}
 	for _, r := range p.file.Routes {
 		chain := p.file.Chain(r)

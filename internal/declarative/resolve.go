@@ -43,7 +43,7 @@ func (p *parser) resolveAll() {
 	if p.errors == 0 {
 		p.redirects()
 		p.lostCookies()
-		p.strangers()
+		p.loneACLs()
 	}
 }
 

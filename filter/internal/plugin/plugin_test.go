@@ -253,11 +253,14 @@ func TestSilenceOfTheSidecar(t *testing.T) {
 			w.reply("", "")
 		}
 	}
-	fail(patience - 1)
+	fail(50)
+	w.seconds += patience - 1
+	fail(50)
 	if got := complaints(); len(got) > 0 {
 		t.Errorf("said too early: %q", got)
 	}
-	fail(patience)
+	w.seconds++
+	fail(50)
 	want := []string{"sallyport: the sidecar gives no bundle: reason=sidecar_unreachable"}
 	if got := complaints(); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
@@ -271,7 +274,9 @@ func TestSilenceOfTheSidecar(t *testing.T) {
 		}
 		w.tick()
 		w.reply("503", "")
-		fail(patience)
+		fail(50)
+		w.seconds += 100
+		fail(50)
 		want = append(want, "sallyport: the sidecar gives no changes: status=503")
 	}
 	if got := complaints(); !slices.Equal(got, want) {

@@ -26,9 +26,10 @@ const (
 
 // syncer keeps the bundle and the caches current.
 type syncer struct {
-	under   bool // a poll is under way
-	settled bool // the tick has its final period
-	failed  int  // polls in a row
+	under   bool  // a poll is under way
+	settled bool  // the tick has its final period
+	silent  int64 // since when polls fail, in Unix seconds; 0: they do not
+	said    bool  // that they do
 	refused string
 }
 
@@ -55,16 +56,16 @@ func (v *vm) fetchBundle() {
 func (v *vm) gotChanges(status, body string, code reason.Code, now int64) {
 	v.sync.under = false
 	if code == reason.Unspecified && status == "204" {
-		v.sync.failed = 0
+		v.answered()
 		v.engine.Contact(now)
 		return
 	}
 	changes, ok := wire.DecodeChanges(strings.Clone(body))
 	if code != reason.Unspecified || status != "200" || !ok {
-		v.pollFailed(code, status)
+		v.pollFailed(code, status, now)
 		return
 	}
-	v.sync.failed = 0
+	v.answered()
 	v.engine.Contact(now)
 	_, _, etag := v.engine.Place()
 	v.engine.Apply(changes)
@@ -77,7 +78,7 @@ func (v *vm) gotChanges(status, body string, code reason.Code, now int64) {
 func (v *vm) gotBundle(status, body string, code reason.Code, now int64) {
 	v.sync.under = false
 	if code != reason.Unspecified || status != "200" {
-		v.pollFailed(code, status)
+		v.pollFailed(code, status, now)
 		return
 	}
 	etag := strings.Trim(v.responseHeader("etag"), `"`)
@@ -90,7 +91,8 @@ func (v *vm) gotBundle(status, body string, code reason.Code, now int64) {
 		v.logs.write(abi.Error, "sallyport: a bundle is refused, the old one stays: "+err.Error())
 		return
 	}
-	v.sync.failed, v.sync.refused = 0, ""
+	v.answered()
+	v.sync.refused = ""
 	v.stats.generation = b.Generation
 	v.settle()
 	_, _ = hostCallForeign(ReadyFunction, []byte(b.Source))
@@ -111,19 +113,25 @@ func (v *vm) settle() {
 	v.sync.settled = hostSetTick(period) == abi.OK
 }
 
-// patience is how many polls may fail before anything is said of a sidecar that has
-// never answered: it is started together with the proxy, and may need a moment.
-const patience = 25
+// answered notes that a poll has been answered.
+func (v *vm) answered() { v.sync.silent, v.sync.said = 0, false }
 
-func (v *vm) pollFailed(code reason.Code, status string) {
-	v.sync.failed++
-	what, say := "changes", v.sync.failed == 1
-	if v.engine.Bundle() == nil {
-		what, say = "bundle", v.sync.failed == patience
+// patience is how many seconds polls may fail before anything is said of a sidecar that
+// has never answered: it is started together with the proxy, and may need a moment.
+const patience = 2
+
+func (v *vm) pollFailed(code reason.Code, status string, now int64) {
+	if v.sync.silent == 0 {
+		v.sync.silent = now
 	}
-	if !say {
+	what, wait := "changes", int64(0)
+	if v.engine.Bundle() == nil {
+		what, wait = "bundle", patience
+	}
+	if v.sync.said || now-v.sync.silent < wait {
 		return
 	}
+	v.sync.said = true
 	text := "sallyport: the sidecar gives no " + what + ":"
 	if code != reason.Unspecified {
 		text += " reason=" + code.Error()

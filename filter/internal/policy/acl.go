@@ -7,6 +7,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/bundle"
 	"github.com/sallyport-auth/sallyport/internal/claims"
 	"github.com/sallyport-auth/sallyport/internal/identity"
+	"github.com/sallyport-auth/sallyport/internal/jsonx"
 	"github.com/sallyport-auth/sallyport/internal/reason"
 )
 
@@ -65,15 +66,26 @@ func groupsText(groups []string) string {
 	return out.String()
 }
 
-// groupsOf returns the groups that a claim of a subject lists, nil for none.
+// groupsOf returns the groups that a claim of a subject lists, nil for none. The
+// elements of a list are groups as they stand, spaces and all: a word of a name must
+// neither let anybody pass nor hide a group from deny. A string is a list of words, as
+// scope is.
 func groupsOf(s *subject, claim []string) (groups []string) {
 	if len(claim) == 0 {
 		return nil
 	}
 	v, _ := s.claim(claim)
-	claims.Words(v, func(w string) bool {
-		groups = append(groups, w)
-		return true
-	})
+	if v.Kind() != jsonx.Array {
+		claims.Words(v, func(w string) bool {
+			groups = append(groups, w)
+			return true
+		})
+		return groups
+	}
+	for c := v.Cursor(); c.Next(); {
+		if g := scalar(c.Value()); g != "" {
+			groups = append(groups, g)
+		}
+	}
 	return groups
 }

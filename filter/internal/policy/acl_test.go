@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/sallyport-auth/sallyport/internal/abi"
@@ -125,5 +126,56 @@ func TestGroupsOfATokenForACL(t *testing.T) {
 	}
 	if s := ask(e, start, "none", token); s.Reason != reason.GroupRefused {
 		t.Errorf("without a claim for groups: %v", s.Reason)
+	}
+}
+
+// TestGroupsAreWhole: the elements of a list are not taken apart. A word of a group's
+// name lets nobody pass, and a name of several words is found by deny.
+func TestGroupsAreWhole(t *testing.T) {
+	with := func(c bundle.ACL) []*bundle.Plugin {
+		p := oidcPlugin("a", headerOnly, rsaKey("k"))
+		p.OIDC.Identity.GroupsClaim = []string{"groups"}
+		return []*bundle.Plugin{p, {ID: "acl", ACL: &c}}
+	}
+	e := engineWith(t, &verdicts{say: wire.Valid}, map[string][]*bundle.Plugin{
+		"allow": with(bundle.ACL{Groups: []string{"gold", "Domain Admins", "100"}}),
+		"deny":  with(bundle.ACL{Groups: []string{"gold", "Domain Admins", "100"}, Deny: true}),
+	})
+	for claim, member := range map[string]bool{
+		`["gold"]`: true, `"gold"`: true, `"silver gold"`: true, `["x","Domain Admins"]`: true, `[100]`: true,
+		`["team gold"]`: false, `["Domain","Admins"]`: false, `["gold "]`: false, `"golden"`: false, `[1000]`: false,
+	} {
+		token := withToken(issued(`,"groups":` + claim))
+		for route, passes := range map[string]bool{"allow": member, "deny": !member} {
+			if s := ask(e, start, route, token); (s.Kind == Allow) != passes {
+				t.Errorf("%s %s: %v", route, claim, s.Reason)
+			}
+		}
+	}
+	// What is no list of groups is none: without a consumer nobody passes, by deny either.
+	for _, claim := range []string{`[]`, `""`, `null`, `{"gold":1}`, `[["gold"]]`, `1`} {
+		for _, route := range []string{"allow", "deny"} {
+			if s := ask(e, start, route, withToken(issued(`,"groups":`+claim))); s.Reason != reason.GroupRefused {
+				t.Errorf("%s %s: %v", route, claim, s.Reason)
+			}
+		}
+	}
+}
+
+// TestRefusedByGroupsKeepsTheSession: a session that was renewed for a request reaches
+// the browser though acl refuses the request.
+func TestRefusedByGroupsKeepsTheSession(t *testing.T) {
+	e := engineWith(t, &verdicts{say: wire.Valid}, map[string][]*bundle.Plugin{
+		"r": {sessionPlugin("a"), {ID: "acl", ACL: &bundle.ACL{Groups: []string{"gold"}}}},
+	})
+	s := opened(t, e, start, "r", sessionAnswer("alice"), sealed("x"))
+	var got []string
+	for _, h := range s.Response.Headers {
+		if h.Key == "set-cookie" {
+			got = append(got, h.Value)
+		}
+	}
+	if want := []string{"session=new; Path=/", "session_2=; Max-Age=0"}; s.Reason != reason.GroupRefused || !slices.Equal(got, want) {
+		t.Errorf("%v with %q, want %q", s.Reason, got, want)
 	}
 }

@@ -105,6 +105,17 @@ func (w *caller) take(s *subject, id *bundle.Identity, authorization string) {
 	})
 }
 
+// cookies returns the cookies that are meant for the response: whoever is refused keeps
+// a session that has been renewed.
+func (w *caller) cookies() (list []abi.Pair) {
+	for _, h := range w.response {
+		if h.Key == "set-cookie" {
+			list = append(list, h)
+		}
+	}
+	return list
+}
+
 // run lets one plugin judge: a code, or a question that has to be answered first.
 func (r *run) run(p *bundle.Plugin) (reason.Code, *Question) {
 	switch {

@@ -32,7 +32,7 @@ func (r *run) denial(code reason.Code, p *bundle.Plugin) Step {
 	case p == nil:
 		s.Response = response(code.Status(), message(code.Text()))
 	case p.ACL != nil:
-		s.Plugin, s.Response = "acl", response(code.Status(), message(code.Text()))
+		s.Plugin, s.Response = "acl", response(code.Status(), message(code.Text()), r.who.cookies()...)
 	case p.JWT != nil:
 		s.Plugin, s.Response = "jwt", r.denyJWT(code, p.JWT)
 	default:

@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// ErrLocal is why an endpoint is not asked: it is on this machine or on this link,
-// or is what a cloud tells a machine its secrets by, and the issuer is not. A discovery document must not make us ask what only we can
-// reach (server-side request forgery).
-var ErrLocal = errors.New("the endpoint is on a loopback or link-local address, and the issuer is not")
+// ErrLocal is why an endpoint is not asked: it is on this machine, on this link, or
+// where a cloud tells a machine its secrets, and the issuer is not. A discovery document
+// must not make us ask what only we can reach (server-side request forgery).
+var ErrLocal = errors.New("the endpoint is on a loopback or link-local address or a cloud's metadata service, and the issuer is not")
 
 // NewClient returns a client for an issuer: no redirects, which could lead
 // anywhere, TLS from 1.2, everything bounded in time, and no connections to this

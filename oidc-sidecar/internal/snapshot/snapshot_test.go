@@ -363,3 +363,27 @@ func TestABundleHoldsNoSecret(t *testing.T) {
 		}
 	}
 }
+
+// TestChangedConsumers: whoever has changed, in a name or a group, is named by all
+// names that a filter may have asked by; groups are no names.
+func TestChangedConsumers(t *testing.T) {
+	const id = "22222222-2222-4222-8222-222222222222"
+	before := compile(t, "consumers:\n- {username: alice, custom_id: a-1, id: "+id+", acls: [{group: gold}]}\n- {username: bob, id: 33333333-3333-4333-8333-333333333333}\n")
+	for consumer, want := range map[string][]string{
+		"{username: alice, custom_id: a-1, id: " + id + ", acls: [{group: gold}]}":                  {},
+		"{username: alice, custom_id: a-1, id: " + id + ", acls: [{group: silver}]}":                {id, "a-1", "alice"},
+		"{username: alice, custom_id: a-1, id: " + id + ", acls: [{group: gold}, {group: silver}]}": {id, "a-1", "alice"},
+		"{username: alice, custom_id: a-1, id: " + id + "}":                                         {id, "a-1", "alice"},
+		"{custom_id: a-1, id: " + id + ", acls: [{group: gold}]}":                                   {id, "a-1", "alice"},
+		"{username: carol, custom_id: a-1, id: " + id + ", acls: [{group: gold}]}":                  {id, "a-1", "alice", "carol"},
+		"{username: carol, id: 44444444-4444-4444-8444-444444444444, acls: [{group: gold}]}":        {id, "44444444-4444-4444-8444-444444444444", "a-1", "alice", "carol"},
+	} {
+		after := compile(t, "consumers:\n- "+consumer+"\n- {username: bob, id: 33333333-3333-4333-8333-333333333333}\n")
+		if got := after.ChangedConsumers(before); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", consumer, got, want)
+		}
+	}
+	if got := before.ChangedConsumers(nil); got != nil {
+		t.Errorf("the first file changes %q", got)
+	}
+}
