@@ -187,7 +187,7 @@ func (m *Map) Fill(h http.Header) {
 		k, usual := kinds[l.name]
 		if !usual {
 			k.lower = strings.ToLower(l.name)
-			m.odd = m.odd || http.CanonicalHeaderKey(l.name) != l.name
+			m.odd = m.odd || http.CanonicalHeaderKey(k.lower) != l.name // what Apply looks for
 		} else if l.name == k.lower {
 			m.odd = true
 		}
