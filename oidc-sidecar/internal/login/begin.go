@@ -117,20 +117,21 @@ func (in *Instance) authorizationURL(endpoint string, f *flow, r *wire.Request) 
 	return config.AuthCodeURL(f.State, options...)
 }
 
-// flowID names a flow: seven digits of the time in base 36, so that the order of
-// names is that of time, and six of chance.
+// flowID names a flow: eight digits of the time in base 36, in milliseconds, so that
+// the order of names is that of time even where a browser opens ten tabs at once, and
+// five of chance.
 func flowID(now time.Time) string {
 	const digits = "0123456789abcdefghijklmnopqrstuvwxyz"
-	id := make([]byte, 13)
-	n := now.Unix()
-	for i := 6; i >= 0; i-- {
+	const times = 8 // until 2059
+	var id [13]byte
+	_, _ = rand.Read(id[times:]) // never fails
+	for i, b := range id[times:] {
+		id[times+i] = digits[int(b)%36]
+	}
+	n := now.UnixMilli()
+	for i := times - 1; i >= 0; i-- {
 		id[i] = digits[n%36]
 		n /= 36
 	}
-	var random [6]byte
-	_, _ = rand.Read(random[:]) // never fails
-	for i, b := range random {
-		id[7+i] = digits[int(b)%36]
-	}
-	return string(id)
+	return string(id[:])
 }
