@@ -111,7 +111,7 @@ var rules = []rule{
 	{"oidc-sidecar/internal/revoke", nil, nil, append([]string{"net"}, noIO...),
 		"keys and times in a file; whose they are is known elsewhere"},
 
-	{"cmd/sallyport", []string{"host", "host/gateway", "internal/declarative", "internal/envoyconf", "internal/redact",
+	{"cmd/sallyport", []string{"filter/explain", "host", "host/gateway", "internal/declarative", "internal/envoyconf", "internal/redact",
 		"internal/version", "oidc-sidecar", "cmd/sallyport/internal/demo"}, nil, nil, "puts the parts together; the demo brings its surroundings"},
 	{"cmd/sallyport/internal/demo", nil, openIDProvider, nil, "what a user would have around a gateway, and none of our own parts"},
 
