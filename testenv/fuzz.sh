@@ -3,10 +3,19 @@
 set -eu
 time=${1:?usage: fuzz.sh TIME}
 go=${GO:-go}
+
+# late reports whether nothing failed but the end of the time itself, which Go before
+# 1.27 takes for a failure on a busy machine (golang/go#75804): the one complaint is
+# that the deadline has passed, and no input was written.
+late() {
+	complaints=$(printf '%s\n' "$1" | grep '^    ')
+	[ "$complaints" = '    context deadline exceeded' ]
+}
+
 git grep -l '^func Fuzz' -- '*_test.go' | while read -r file; do
 	dir=$(dirname "$file")
 	sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$file" | while read -r target; do
 		printf 'fuzz ./%s %s for %s\n' "$dir" "$target" "$time"
-		out=$("$go" test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "./$dir" 2>&1) || { printf '%s\n' "$out"; exit 1; }
+		out=$("$go" test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "./$dir" 2>&1) || late "$out" || { printf '%s\n' "$out"; exit 1; }
 	done
 done

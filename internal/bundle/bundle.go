@@ -47,11 +47,20 @@ type Route struct {
 	GRPC bool
 }
 
-// Plugin is one plugin instance. Exactly one of JWT and OIDC is set.
+// Plugin is one plugin instance. Exactly one of JWT, OIDC and ACL is set.
 type Plugin struct {
 	ID   string // stable name plus a hash of the configuration
 	JWT  *JWT
 	OIDC *OIDC
+	ACL  *ACL
+}
+
+// ACL is an instance of the acl plugin: who may pass by groups.
+type ACL struct {
+	Groups        []string
+	Deny          bool // the groups may not pass, all others may
+	HideHeader    bool // the upstream is not told the groups
+	Authenticated bool // the authentication's groups come before the consumer's
 }
 
 // Common is what the authentication plugins share.
@@ -147,6 +156,8 @@ type Identity struct {
 
 	CredentialClaim []string // path; empty: sub
 
+	GroupsClaim []string // path of the groups that acl looks at; empty: none
+
 	ConsumerClaims   [][]string // paths; the first that is there counts
 	ConsumerBy       []string   // id, username, custom_id
 	ConsumerOptional bool
@@ -187,6 +198,7 @@ type Consumer struct {
 	ID       string
 	Username string
 	CustomID string
+	Groups   []string // of the acl plugin
 }
 
 // Trust is an issuer and its public keys.
@@ -233,8 +245,12 @@ type Credential struct {
 	Leeway    int64
 }
 
-// Common returns what the plugin shares with the others.
+// Common returns what the plugin shares with the others; nil for the acl plugin,
+// which authenticates nobody.
 func (p *Plugin) Common() *Common {
+	if p.ACL != nil {
+		return nil
+	}
 	if p.JWT != nil {
 		return &p.JWT.Common
 	}

@@ -46,7 +46,7 @@ func (m maker) key() Key {
 }
 
 func (m maker) consumer() *Consumer {
-	return &Consumer{ID: m.text(), Username: m.maybe(), CustomID: m.maybe()}
+	return &Consumer{ID: m.text(), Username: m.maybe(), CustomID: m.maybe(), Groups: list(m, m.text)}
 }
 
 func (m maker) common() Common {
@@ -70,7 +70,9 @@ func (m maker) bundle() *Bundle {
 	}
 	for range m.IntN(5) {
 		p := &Plugin{ID: m.text()}
-		if len(b.Trust) > 0 && m.IntN(2) == 0 {
+		if m.IntN(4) == 0 {
+			p.ACL = &ACL{Groups: append(list(m, m.text), "g"), Deny: m.IntN(2) == 0, HideHeader: m.IntN(2) == 0, Authenticated: m.IntN(2) == 0}
+		} else if len(b.Trust) > 0 && m.IntN(2) == 0 {
 			t := b.Trust[m.IntN(len(b.Trust))]
 			p.OIDC = &OIDC{Common: m.common(), TrustID: t.ID, Trust: t}
 			p.OIDC.Required = list(m, func() Requirement {
@@ -273,7 +275,7 @@ func FuzzDecode(f *testing.F) {
 				t.Errorf("route %q is called %q", name, r.Name)
 			}
 			for _, p := range r.Chain {
-				if p == nil || (p.JWT == nil) == (p.OIDC == nil) || p.OIDC != nil && p.OIDC.Trust == nil {
+				if p == nil || p.ACL == nil && (p.JWT == nil) == (p.OIDC == nil) || p.ACL != nil && (p.JWT != nil || p.OIDC != nil || len(p.ACL.Groups) == 0) || p.OIDC != nil && p.OIDC.Trust == nil {
 					t.Errorf("plugin %+v", p)
 				}
 				p.Common()

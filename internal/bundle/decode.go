@@ -192,14 +192,30 @@ func (d *decoder) consumer(v jsonx.Value) *Consumer {
 		return nil
 	}
 	d.object(v)
-	return &Consumer{ID: d.text(v.Get("id")), Username: d.text(v.Get("username")), CustomID: d.text(v.Get("custom_id"))}
+	return &Consumer{ID: d.text(v.Get("id")), Username: d.text(v.Get("username")), CustomID: d.text(v.Get("custom_id")), Groups: d.texts(v.Get("groups"))}
 }
 
 func (d *decoder) plugin(v jsonx.Value) *Plugin {
 	p := &Plugin{ID: d.text(v.Get("id"))}
-	j, o := v.Get("jwt"), v.Get("oidc")
-	d.bad = d.bad || p.ID == "" || j.Exists() == o.Exists()
-	if j.Exists() {
+	j, o, a := v.Get("jwt"), v.Get("oidc"), v.Get("acl")
+	kinds := 0
+	for _, kind := range [...]jsonx.Value{j, o, a} {
+		if kind.Exists() {
+			kinds++
+		}
+	}
+	d.bad = d.bad || p.ID == "" || kinds != 1
+	switch {
+	case a.Exists():
+		d.object(a)
+		p.ACL = &ACL{
+			Groups:        d.texts(a.Get("groups")),
+			Deny:          d.bool(a.Get("deny")),
+			HideHeader:    d.bool(a.Get("hide_header")),
+			Authenticated: d.bool(a.Get("authenticated")),
+		}
+		d.bad = d.bad || len(p.ACL.Groups) == 0
+	case j.Exists():
 		d.object(j)
 		p.JWT = &JWT{
 			Common:            d.common(j),
@@ -210,7 +226,7 @@ func (d *decoder) plugin(v jsonx.Value) *Plugin {
 			Base64:            d.bool(j.Get("base64")),
 		}
 		d.bad = d.bad || p.JWT.KeyClaim == ""
-	} else {
+	default:
 		d.object(o)
 		p.OIDC = &OIDC{Common: d.common(o), TrustID: d.text(o.Get("trust"))}
 		for c := d.list(o.Get("required")); c.Next(); {

@@ -102,6 +102,14 @@ func (p *Plugin) write(w *jsonx.Writer) {
 		w.Name("identity")
 		p.OIDC.Identity.write(w)
 		w.Close('}')
+	case p.ACL != nil:
+		w.Name("acl")
+		w.Open('{')
+		w.StringsMember("groups", p.ACL.Groups)
+		w.BoolMember("deny", p.ACL.Deny)
+		w.BoolMember("hide_header", p.ACL.HideHeader)
+		w.BoolMember("authenticated", p.ACL.Authenticated)
+		w.Close('}')
 	}
 	w.Close('}')
 }
@@ -129,6 +137,7 @@ func (c *Consumer) Write(w *jsonx.Writer) {
 	w.StringMember("id", c.ID)
 	w.StringMember("username", c.Username)
 	w.StringMember("custom_id", c.CustomID)
+	w.StringsMember("groups", c.Groups)
 	w.Close('}')
 }
 

@@ -116,6 +116,7 @@ func (i *Identity) write(w *jsonx.Writer) {
 		w.Close(']')
 	}
 	w.StringsMember("consumer_by", i.ConsumerBy)
+	w.StringsMember("groups_claim", i.GroupsClaim)
 	w.BoolMember("consumer_optional", i.ConsumerOptional)
 	w.BoolMember("trust_email", i.TrustEmail)
 	w.Close('}')
@@ -166,6 +167,7 @@ func (d *decoder) identity(v jsonx.Value) (i Identity) {
 		i.ConsumerClaims = append(i.ConsumerClaims, path(c.Value()))
 	}
 	i.ConsumerBy = d.texts(v.Get("consumer_by"))
+	i.GroupsClaim = d.texts(v.Get("groups_claim"))
 	i.ConsumerOptional, i.TrustEmail = d.bool(v.Get("consumer_optional")), d.bool(v.Get("trust_email"))
 	d.bad = d.bad || len(i.ConsumerClaims) > 0 && len(i.ConsumerBy) == 0
 	return i

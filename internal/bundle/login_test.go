@@ -56,7 +56,7 @@ func (m maker) identity(t *testing.T) Identity {
 			return ClaimMatch{Header: m.text(), Claim: m.path(), Match: m.program(t), Token: token()}
 		}),
 		CredentialClaim: list(m, m.text), ConsumerClaims: list(m, m.path), ConsumerBy: append(list(m, m.text), "id"),
-		ConsumerOptional: m.bool(), TrustEmail: m.bool(),
+		ConsumerOptional: m.bool(), TrustEmail: m.bool(), GroupsClaim: list(m, m.text),
 	}
 }
 

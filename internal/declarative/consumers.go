@@ -24,7 +24,9 @@ func (p *parser) consumer(v at) {
 			p.fail(v, "is bound to a consumer: authentication plugins run before there is one, and Kong refuses this too")
 		}),
 	})
-	for _, name := range []string{"acls", "keyauth_credentials", "basicauth_credentials", "hmacauth_credentials",
+	var groups []at
+	known["acls"] = p.list(func(v at) { groups = append(groups, v) })
+	for _, name := range []string{"keyauth_credentials", "basicauth_credentials", "hmacauth_credentials",
 		"oauth2_credentials", "mtls_auth_credentials"} {
 		known[name] = p.refuseCollection(refusedCollections[name])
 	}
@@ -43,6 +45,9 @@ func (p *parser) consumer(v at) {
 	p.file.Consumers = append(p.file.Consumers, c)
 	for _, s := range secrets {
 		p.jwtSecret(s, c)
+	}
+	for _, g := range groups {
+		p.acl(g, c)
 	}
 }
 
@@ -200,6 +205,9 @@ func httpURL(s string) string {
 	if _, err := parseHTTPURL(s); err != nil {
 		if strings.Contains(s, "@") {
 			return "has a user name or cannot be read: expected an https URL without credentials"
+		}
+		if strings.Contains(s, "#") {
+			return "has a fragment (#): expected an https URL without one"
 		}
 		return "is " + strconv.Quote(s) + ": expected an https URL"
 	}

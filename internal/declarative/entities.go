@@ -129,6 +129,7 @@ type Consumer struct {
 	Entity
 	Username string
 	CustomID string
+	Groups   []string // of the acl plugin (acls), each once
 }
 
 // Label names the consumer for people.
@@ -165,12 +166,13 @@ type JWTSecret struct {
 // Plugin is one plugin instance.
 type Plugin struct {
 	Entity
-	Name         string // jwt, openid-connect
+	Name         string // jwt, openid-connect, acl
 	InstanceName string
 	Service      *Service // nil: not bound to one
 	Route        *Route
 	JWT          *JWTConfig
 	OIDC         *OIDCConfig
+	ACL          *ACLConfig
 
 	service, route, consumer ref
 	scoped                   bool // nested in an entity

@@ -58,6 +58,7 @@ type parser struct {
 	pluginConfigs map[string]at  // _plugin_configs by name
 	targets       []pendingTarget
 	snis          []pendingSNI
+	groups        []*groupOf
 }
 
 func (p *parser) report(s Severity, line int, path, format string, args ...any) {

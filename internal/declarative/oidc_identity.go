@@ -18,6 +18,7 @@ const scalarKind = yaml.ScalarNode
 type Identity struct {
 	Upstream, Downstream []ClaimHeader
 	Tokens               []TokenHeader
+	GroupsClaim          []string // path of the groups that the acl plugin looks at
 	Matches              []ClaimMatch
 	CredentialClaim      []string // path
 	ConsumerClaims       [][]string
@@ -92,11 +93,12 @@ func (r *identityReader) fields(p *parser) fields {
 				r.ConsumerClaims = append(r.ConsumerClaims, path)
 			}
 		}),
-		"consumer_by":             p.oneOrMore(&r.ConsumerBy, oneOf("id", "username", "custom_id")),
-		"consumer_optional":       p.bool(&r.ConsumerOptional),
-		"trust_email":             p.bool(&r.TrustEmail),
-		"by_username_ignore_case": p.refuseUnless("names are compared byte by byte", "false"),
-		"expose_error_code":       p.refuseUnless("RFC 6750 asks for it", "true"),
+		"consumer_by":                p.oneOrMore(&r.ConsumerBy, oneOf("id", "username", "custom_id")),
+		"authenticated_groups_claim": p.oneOrMore(&r.GroupsClaim, claimName),
+		"consumer_optional":          p.bool(&r.ConsumerOptional),
+		"trust_email":                p.bool(&r.TrustEmail),
+		"by_username_ignore_case":    p.refuseUnless("names are compared byte by byte", "false"),
+		"expose_error_code":          p.refuseUnless("RFC 6750 asks for it", "true"),
 	}
 	for name := range tokenFields {
 		known[name] = func(v at) {

@@ -27,6 +27,7 @@ var acceptedIdentities = []accepted{
 	{"upstream_headers: [{header: X-A, path: [a, 'b.c']}, {header: X-B, path: b}]", identityOf(func(i *Identity) any { return i.Upstream }), "[{x-a [a b.c]} {x-b [b]}]", ""},
 	{"downstream_headers: [{header: X-A, path: [a]}]", identityOf(func(i *Identity) any { return i.Downstream }), "[{x-a [a]}]", ""},
 	{"upstream_headers: [{header: X-A, path: [a]}]\nupstream_headers_names: [X-B]\nupstream_headers_claims: [b]", identityOf(func(i *Identity) any { return i.Upstream }), "[{x-a [a]} {x-b [b]}]", ""},
+	{"authenticated_groups_claim: [realm_access, roles]", identityOf(func(i *Identity) any { return i.GroupsClaim }), "[realm_access roles]", ""},
 	{"leeway: 0", identityOf(func(i *Identity) any { return i.Tokens }), "[{authorization access_token true false}]", ""},
 	{"upstream_access_token_header: null", identityOf(func(i *Identity) any { return len(i.Tokens) }), "0", ""},
 	{"upstream_access_token_header: Authorization", identityOf(tokenHeadersAny), "{authorization access_token false false}", ""},

@@ -3,7 +3,7 @@ package declarative
 // oidcRefused are the fields of Kong's schema (3.15) that are not read. They are
 // refused by name unless they are null.
 var oidcRefused = set(
-	"auth_methods", "authenticated_groups_claim", "bearer_token_header_name", "cache_introspection",
+	"auth_methods", "bearer_token_header_name", "cache_introspection",
 	"cache_token_exchange", "cache_tokens", "cache_tokens_salt", "cache_ttl", "cache_ttl_max", "cache_ttl_min",
 	"cache_ttl_neg", "cache_ttl_resurrect", "cache_user_info", "claims_forbidden", "client_arg",
 	"client_credentials_param_type", "client_jwk", "cluster_cache_items", "cluster_cache_redis",

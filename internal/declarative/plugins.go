@@ -32,7 +32,6 @@ var harmless = map[string]bool{
 var guards = map[string]string{
 	"key-auth":                 "API keys are not supported",
 	"basic-auth":               "user names and passwords are not supported",
-	"acl":                      "groups are not supported",
 	"hmac-auth":                "signed requests are not supported",
 	"oauth2":                   "Kong's own OAuth 2 server is not supported: use openid-connect with an identity provider",
 	"session":                  "sessions are not supported",
@@ -90,6 +89,8 @@ func (p *parser) plugin(v at, s scope) {
 		if pl.OIDC.Login != nil {
 			pl.OIDC.Login.InstanceName = pl.InstanceName
 		}
+	case "acl":
+		pl.ACL = p.aclConfig(v, config, shared)
 	default:
 		p.foreign(v, pl.Name, enabled)
 		return
@@ -113,7 +114,7 @@ func (p *parser) foreign(v at, name string, enabled bool) {
 	case why != "":
 		p.fail(v, "the plugin %s is not supported: %s", name, why)
 	default:
-		p.fail(v, "the plugin %q is not supported: expected jwt or openid-connect", name)
+		p.fail(v, "the plugin %q is not supported: expected jwt, openid-connect or acl", name)
 	}
 }
 

@@ -24,8 +24,14 @@ func TestRefusedPlugins(t *testing.T) {
 	const c = "3: plugins[0].config."
 	checkRefusals(t, []refusal{
 		{"plugins:\n- {config: {}}", p + "has no name"},
-		{"plugins:\n- {name: jtw}", p + `the plugin "jtw" is not supported: expected jwt or openid-connect`},
-		{"plugins:\n- {name: acl}", p + "the plugin acl is not supported: groups are not supported"},
+		{"plugins:\n- {name: jtw}", p + `the plugin "jtw" is not supported: expected jwt, openid-connect or acl`},
+		{"plugins:\n- {name: acl}", p + "has neither allow nor deny: expected either config.allow or config.deny with at least one group"},
+		{"plugins:\n- {name: acl, config: {allow: [a], deny: [b]}}", p + "has allow and deny: expected either config.allow or config.deny with at least one group"},
+		{"plugins:\n- {name: acl, config: {allow: ['a,b']}}", "3: plugins[0].config.allow[0]: has a comma: upstreams read the groups of X-Consumer-Groups as a list"},
+		{"plugins:\n- {name: acl, config: {allow: ['']}}", "3: plugins[0].config.allow[0]: is empty"},
+		{"plugins:\n- {name: acl, config: {whitelist: [a]}}", "3: plugins[0].config.whitelist: is not supported: the field is allow since Kong 2.1"},
+		{"plugins:\n- {name: acl, config: {allow: [a], include_consumer_groups: true}}", "3: plugins[0].config.include_consumer_groups: is not supported: consumer groups are a Kong Enterprise entity"},
+		{"plugins:\n- {name: acl, config: {allow: [a]}, consumer: u}\nconsumers: [{username: u}]", "3: plugins[0].consumer: binds acl to a consumer: authentication plugins run before there is one, and Kong refuses this too"},
 		{"plugins:\n- {name: key-auth}", p + "the plugin key-auth is not supported: API keys are not supported"},
 		{"plugins:\n- {name: cors}", p + "the plugin cors is not supported: it guards nothing and can be left out with --ignore-unsupported"},
 		{"plugins:\n- {name: openid-connect}", p + "has no issuer"},
@@ -92,7 +98,8 @@ func TestRefusedConsumers(t *testing.T) {
 		{"consumers:\n- {username: u}\n- {username: u}", `4: consumers[1]: "u" is taken by another of the consumers' usernames`},
 		{"consumers:\n- {username: u, custom_id: c}\n- {username: v, custom_id: c}", `4: consumers[1]: "c" is taken by another of the consumers' custom_ids`},
 		{"consumers:\n- {username: u, groups: [{name: g}]}", "3: consumers[0].groups: is not supported: consumer groups are a Kong Enterprise entity"},
-		{"consumers:\n- {username: u, acls: [{group: g}]}", "3: consumers[0].acls: is not supported: the acl plugin is not supported"},
+		{"consumers:\n- {username: u, acls: [{}]}", "3: consumers[0].acls[0]: has no group"},
+		{"consumers:\n- {username: u, acls: [{group: 'a, b'}]}", "3: consumers[0].acls[0].group: has a comma: upstreams read the groups of X-Consumer-Groups as a list"},
 		{"consumers:\n- {username: u, basicauth_credentials: [{username: a}]}", "3: consumers[0].basicauth_credentials: is not supported: the basic-auth plugin is not supported"},
 		{"jwt_secrets:\n- {key: k, secret: s}", "3: jwt_secrets[0]: has no consumer"},
 		{"jwt_secrets:\n- {key: k, secret: s, consumer: u}", `3: jwt_secrets[0].consumer: refers to "u", which is not among the consumers`},
@@ -205,15 +212,15 @@ func TestIgnoreUnsupported(t *testing.T) {
 		}
 		refused(t, string(src(name)), Options{})
 	}
-	for _, name := range []string{"acl", "key-auth", "basic-auth", "hmac-auth", "oauth2", "session", "ip-restriction", "mtls-auth",
+	for _, name := range []string{"key-auth", "basic-auth", "hmac-auth", "oauth2", "session", "ip-restriction", "mtls-auth",
 		"application-registration", "ldap-auth", "bot-detection", "request-termination", "pre-function", "my-own", "request-size-limiting"} {
 		if harmless[name] {
 			t.Errorf("%s is taken for harmless", name)
 		}
 		refused(t, string(src(name)), Options{IgnoreUnsupported: true})
 	}
-	const acls = "_format_version: '3.0'\nconsumers: [{username: u, acls: [{group: g}]}]"
-	if f, problems := Parse("k", []byte(acls), Options{IgnoreUnsupported: true}); f == nil {
+	const keys = "_format_version: '3.0'\nconsumers: [{username: u, keyauth_credentials: [{key: k}]}]"
+	if f, problems := Parse("k", []byte(keys), Options{IgnoreUnsupported: true}); f == nil {
 		t.Errorf("groups that no plugin reads: %v", problems)
 	}
 	refused(t, "_format_version: '3.0'\nfilter_chains: [{name: f}]", Options{IgnoreUnsupported: true})

@@ -229,7 +229,7 @@ services:
   - name: r
     methods: [get]
     plugins:
-    - {name: acl}
+    - {name: acl, config: {allow: []}}
 - name: t
 plugins:
 - {name: jwt, route: none, config: {claims_to_verify: [exp, iat]}}
@@ -241,7 +241,7 @@ bogus: 1
 		`1: _format_version: is "4.0": expected "1.1", "2.1" or "3.0"`,
 		`4: services[0].host: is "a b": expected a host name or an IP address`,
 		`7: services[0].routes[0].methods[0]: is "get": expected a method in upper case`,
-		`9: services[0].routes[0].plugins[0]: the plugin acl is not supported: groups are not supported`,
+		`9: services[0].routes[0].plugins[0]: has neither allow nor deny: expected either config.allow or config.deny with at least one group`,
 		`10: services[1]: has neither url nor host: expected one of them`,
 		`12: plugins[0].config.claims_to_verify[1]: is "iat": expected exp or nbf`,
 		`12: plugins[0].route: refers to "none", which is not among the routes`,

@@ -25,6 +25,7 @@ func (p *parser) resolveAll() {
 	}
 	p.resolveUpstreams()
 	p.resolveConsumers()
+	p.resolveGroups()
 	p.resolveCertificates()
 	cas := index[*CACertificate]{p: p, what: "ca_certificates"}
 	for _, c := range f.CAs {
@@ -42,6 +43,7 @@ func (p *parser) resolveAll() {
 	if p.errors == 0 {
 		p.redirects()
 		p.lostCookies()
+		p.strangers()
 	}
 }
 

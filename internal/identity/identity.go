@@ -13,14 +13,17 @@ const (
 	ConsumerUsername = "x-consumer-username"
 	Credential       = "x-credential-identifier"
 	Anonymous        = "x-anonymous-consumer"
+
+	ConsumerGroups      = "x-consumer-groups"
+	AuthenticatedGroups = "x-authenticated-groups"
 )
 
 // reserved are the headers above and those that Kong's plugins set beside them,
 // which an upstream may trust from its days behind Kong.
 var reserved = map[string]bool{
 	ConsumerID: true, ConsumerCustomID: true, ConsumerUsername: true, Credential: true, Anonymous: true,
-	"x-credential-username": true,                                 // older Kongs
-	"x-consumer-groups":     true, "x-authenticated-groups": true, // acl
+	"x-credential-username": true,                            // older Kongs
+	ConsumerGroups:          true, AuthenticatedGroups: true, // acl
 	"x-authenticated-userid": true, "x-authenticated-scope": true, // oauth2
 	"x-userinfo": true, // openid-connect
 }

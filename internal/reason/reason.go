@@ -112,6 +112,8 @@ const (
 	ScopeMissing
 	// ClaimMissingRequired: the token is good but a claim lacks a required value.
 	ClaimMissingRequired
+	// GroupRefused: the caller's groups are not among those that may pass.
+	GroupRefused
 	// ConsumerMissing: the token is good but no consumer belongs to it.
 	ConsumerMissing
 	// EmailUnverified: the consumer is found by an e-mail address that the issuer does not vouch for.
@@ -284,6 +286,7 @@ var table = [Count]entry{
 	AudienceMismatch:     {"audience_mismatch", 401, invalidToken, textInvalid},
 	ScopeMissing:         {"scope_missing", 403, insufficientScope, "Forbidden"},
 	ClaimMissingRequired: {"claim_missing_required", 403, insufficientScope, "Forbidden"},
+	GroupRefused:         {"group_refused", 403, "", "You cannot consume this service"},
 
 	ConsumerMissing: {"consumer_missing", 403, insufficientScope, "Forbidden"},
 	EmailUnverified: {"email_unverified", 403, insufficientScope, "Forbidden"},

@@ -235,6 +235,50 @@ func TestBeforeTheBundle(t *testing.T) {
 	}
 }
 
+// TestSilenceOfTheSidecar: a sidecar that starts together with the proxy is not
+// complained of at once, one that was there is; either is said once.
+func TestSilenceOfTheSidecar(t *testing.T) {
+	w := newWorld(t)
+	complaints := func() (list []string) {
+		for _, l := range w.logs {
+			if strings.Contains(l, "the sidecar gives no") {
+				list = append(list, l)
+			}
+		}
+		return list
+	}
+	fail := func(n int) {
+		for range n {
+			w.tick()
+			w.reply("", "")
+		}
+	}
+	fail(patience - 1)
+	if got := complaints(); len(got) > 0 {
+		t.Errorf("said too early: %q", got)
+	}
+	fail(patience)
+	want := []string{"sallyport: the sidecar gives no bundle: reason=sidecar_unreachable"}
+	if got := complaints(); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for range 2 { // it comes, and goes, and is complained of each time it goes
+		w.tick()
+		if w.vm.engine.Bundle() == nil {
+			w.reply("200", testBundle(1))
+		} else {
+			w.reply("204", "")
+		}
+		w.tick()
+		w.reply("503", "")
+		fail(patience)
+		want = append(want, "sallyport: the sidecar gives no changes: status=503")
+	}
+	if got := complaints(); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // TestSidecarAnswers: what is no proper answer is 503.
 func TestSidecarAnswers(t *testing.T) {
 	for name, reply := range map[string]func(w *world){

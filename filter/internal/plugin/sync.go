@@ -28,7 +28,7 @@ const (
 type syncer struct {
 	under   bool // a poll is under way
 	settled bool // the tick has its final period
-	failing bool // the last poll failed; said once
+	failed  int  // polls in a row
 	refused string
 }
 
@@ -55,7 +55,7 @@ func (v *vm) fetchBundle() {
 func (v *vm) gotChanges(status, body string, code reason.Code, now int64) {
 	v.sync.under = false
 	if code == reason.Unspecified && status == "204" {
-		v.sync.failing = false
+		v.sync.failed = 0
 		v.engine.Contact(now)
 		return
 	}
@@ -64,7 +64,7 @@ func (v *vm) gotChanges(status, body string, code reason.Code, now int64) {
 		v.pollFailed(code, status)
 		return
 	}
-	v.sync.failing = false
+	v.sync.failed = 0
 	v.engine.Contact(now)
 	_, _, etag := v.engine.Place()
 	v.engine.Apply(changes)
@@ -90,7 +90,7 @@ func (v *vm) gotBundle(status, body string, code reason.Code, now int64) {
 		v.logs.write(abi.Error, "sallyport: a bundle is refused, the old one stays: "+err.Error())
 		return
 	}
-	v.sync.failing, v.sync.refused = false, ""
+	v.sync.failed, v.sync.refused = 0, ""
 	v.stats.generation = b.Generation
 	v.settle()
 	_, _ = hostCallForeign(ReadyFunction, []byte(b.Source))
@@ -111,12 +111,27 @@ func (v *vm) settle() {
 	v.sync.settled = hostSetTick(period) == abi.OK
 }
 
+// patience is how many polls may fail before anything is said of a sidecar that has
+// never answered: it is started together with the proxy, and may need a moment.
+const patience = 25
+
 func (v *vm) pollFailed(code reason.Code, status string) {
-	if v.sync.failing {
+	v.sync.failed++
+	what, say := "changes", v.sync.failed == 1
+	if v.engine.Bundle() == nil {
+		what, say = "bundle", v.sync.failed == patience
+	}
+	if !say {
 		return
 	}
-	v.sync.failing = true
-	v.logs.write(abi.Warn, "sallyport: the sidecar gives no changes: reason="+code.Error()+" status="+string(printable(nil, status, 8)))
+	text := "sallyport: the sidecar gives no " + what + ":"
+	if code != reason.Unspecified {
+		text += " reason=" + code.Error()
+	}
+	if status != "" {
+		text += " status=" + string(printable(nil, status, 8))
+	}
+	v.logs.write(abi.Warn, text)
 }
 
 func (v *vm) responseHeader(name string) string {

@@ -13,6 +13,7 @@ type caller struct {
 	anonymous     bool
 	consumer      *bundle.Consumer
 	credential    string     // what X-Credential-Identifier says
+	groups        []string   // that a claim lists, for acl
 	request       []abi.Pair // headers that plugins make of claims and tokens
 	response      []abi.Pair // headers for the response that is to come
 
@@ -30,6 +31,13 @@ type caller struct {
 func (r *run) chain() *Step {
 	for r.next < len(r.route.Chain) {
 		p := r.route.Chain[r.next]
+		if p.ACL != nil {
+			if code := r.acl(p.ACL); code != reason.Allowed {
+				return r.deny(code, p)
+			}
+			r.next++
+			continue
+		}
 		common := p.Common()
 		switch {
 		case common.SkipPreflight && r.facts.method == "OPTIONS":
@@ -67,6 +75,9 @@ func (r *run) authenticated() {
 		r.who.credential = r.try.identifier
 	}
 	if s := r.try.subject; s != nil {
+		if groups := groupsOf(s, r.plugin().OIDC.Identity.GroupsClaim); groups != nil {
+			r.who.groups = groups
+		}
 		r.who.take(s, &r.plugin().OIDC.Identity, r.facts.authorization)
 	}
 	switch {

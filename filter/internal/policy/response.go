@@ -31,6 +31,8 @@ func (r *run) denial(code reason.Code, p *bundle.Plugin) Step {
 		s.Response = r.requireHTTPS()
 	case p == nil:
 		s.Response = response(code.Status(), message(code.Text()))
+	case p.ACL != nil:
+		s.Plugin, s.Response = "acl", response(code.Status(), message(code.Text()))
 	case p.JWT != nil:
 		s.Plugin, s.Response = "jwt", r.denyJWT(code, p.JWT)
 	default:

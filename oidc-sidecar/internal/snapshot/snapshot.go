@@ -87,6 +87,8 @@ func (s *Snapshot) plugin(p *declarative.Plugin) *bundle.Plugin {
 		out.JWT = compileJWT(p.JWT)
 	case p.OIDC != nil:
 		out.OIDC = s.compileOIDC(p.OIDC)
+	case p.ACL != nil:
+		out.ACL = compileACL(p.ACL)
 	}
 	content := string((&bundle.Bundle{Plugins: []*bundle.Plugin{out}}).Encode())
 	if p.OIDC != nil && p.OIDC.Login != nil {
@@ -103,6 +105,13 @@ func (s *Snapshot) plugin(p *declarative.Plugin) *bundle.Plugin {
 		s.login(p, out)
 	}
 	return out
+}
+
+func compileACL(c *declarative.ACLConfig) *bundle.ACL {
+	return &bundle.ACL{
+		Groups: append(slices.Clone(c.Allow), c.Deny...), Deny: len(c.Deny) > 0,
+		HideHeader: c.HideGroupsHeader, Authenticated: c.AuthenticatedGroups,
+	}
 }
 
 func compileJWT(c *declarative.JWTConfig) *bundle.JWT {
@@ -174,7 +183,7 @@ func consumer(c *declarative.Consumer) *bundle.Consumer {
 	if c == nil {
 		return nil
 	}
-	return &bundle.Consumer{ID: c.ID, Username: c.Username, CustomID: c.CustomID}
+	return &bundle.Consumer{ID: c.ID, Username: c.Username, CustomID: c.CustomID, Groups: c.Groups}
 }
 
 // Bundle puts the bundle together: the snapshot's routes, those of kept that it
