@@ -27,6 +27,7 @@ const (
 	checkSignature  = "signature"
 	checkRights     = "claims"
 	checkConsumer   = "consumer"
+	checkGroups     = "groups"
 )
 
 // judged gives each check its result: those before the one that failed have passed,

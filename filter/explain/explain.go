@@ -1,6 +1,8 @@
 package explain
 
 import (
+	"strings"
+
 	"github.com/sallyport-auth/sallyport/filter/internal/policy"
 	"github.com/sallyport-auth/sallyport/internal/abi"
 	"github.com/sallyport-auth/sallyport/internal/bundle"
@@ -38,6 +40,9 @@ func Run(f *declarative.File, encoded string, r Request, ask Ask) (*Trace, error
 	}
 	d := &driver{bundle: encoded, request: a.shown(entry), ask: ask, port: a.port, answers: map[string]reply{}, secrets: s}
 	for _, p := range b.Plugins {
+		if p.ACL != nil {
+			continue
+		}
 		for _, place := range policy.Places(d.request.Headers, p.Common()) {
 			s.add(place.Token)
 		}
@@ -138,6 +143,12 @@ func (d *driver) chain(b *bundle.Bundle, end *outcome) ([]Plugin, error) {
 		if p.JWT != nil {
 			out.Name = "jwt"
 		}
+		if p.ACL != nil {
+			out = groups(p.ACL, end, over)
+			over = over || out.Outcome == Refused
+			list = append(list, out)
+			continue
+		}
 		common := p.Common()
 		switch {
 		case over:
@@ -169,6 +180,26 @@ func (d *driver) chain(b *bundle.Bundle, end *outcome) ([]Plugin, error) {
 		list = append(list, out)
 	}
 	return list, nil
+}
+
+// groups explains the acl plugin, which authenticates nobody: how the request ended
+// says what came of it.
+func groups(c *bundle.ACL, end *outcome, over bool) Plugin {
+	out := Plugin{Name: "acl", Outcome: NotReached}
+	if over {
+		return out
+	}
+	check := Check{Name: checkGroups, Detail: "allows " + strings.Join(c.Groups, ", "), Result: Passed}
+	if c.Deny {
+		check.Detail = "denies " + strings.Join(c.Groups, ", ")
+	}
+	out.Outcome, out.Reason = Accepted, reason.Allowed.Error()
+	if end.step.Kind != policy.Allow {
+		out.Outcome, out.Reason = Refused, end.step.Reason.Error()
+		check.Result, check.Reason = Failed, out.Reason
+	}
+	out.Checks = []Check{check}
+	return out
 }
 
 func firstOf(texts ...string) string {

@@ -52,11 +52,22 @@ services:
     plugins:
     - name: openid-connect
       config: {issuer: "http://127.0.0.1:1", client_id: [app], client_secret: ["app-secret-of-this-test"], auth_methods: [authorization_code, session]}
+  - name: gold
+    paths: [/gold]
+    plugins:
+    - {name: jwt, config: {claims_to_verify: [exp]}}
+    - {name: acl, config: {allow: [gold]}}
+  - name: silver
+    paths: [/silver]
+    plugins:
+    - {name: jwt, config: {claims_to_verify: [exp]}}
+    - {name: acl, config: {deny: [gold]}}
 consumers:
 - {username: guest, id: 11111111-1111-4111-8111-111111111111}
 - username: alice
   custom_id: a-1
   id: 22222222-2222-4222-8222-222222222222
+  acls: [{group: gold}]
   jwt_secrets: [{key: alice, secret: alice-secret-of-at-least-32-bytes!}]
 `
 
@@ -99,6 +110,9 @@ func TestGolden(t *testing.T) {
 		{"two-tokens", "https://shop.example/stock", stock(nil), []explain.Header{{Name: "Authorization", Value: "Bearer another"}}},
 		{"either", "http://shop.example/either", stock(nil), nil},
 		{"login-impossible", "http://shop.example/gone", "", []explain.Header{{Name: "Accept", Value: "text/html"}}},
+		{"group-allowed", "http://shop.example/gold", alice, nil},
+		{"group-refused", "http://shop.example/silver", alice, nil},
+		{"group-not-reached", "http://shop.example/gold", "", nil},
 		{"login", "http://shop.example/account?tab=1", "", []explain.Header{{Name: "Accept", Value: "text/html"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
