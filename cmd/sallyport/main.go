@@ -1,5 +1,5 @@
 // Command sallyport is the one binary: the gateway, the sidecar, the generator of
-// Envoy files and the checker. Run without arguments it prints its help.
+// Envoy files, the checker and the explainer. Run without arguments it prints its help.
 package main
 
 import (
@@ -47,8 +47,11 @@ type usageError struct{ error }
 
 // report writes an error, a line for each of its parts, and returns the exit code.
 func report(w io.Writer, err error) int {
-	if err == nil {
+	switch {
+	case err == nil:
 		return 0
+	case errors.Is(err, errRefused):
+		return exitFailure
 	}
 	var problems sidecar.Problems
 	if errors.As(err, &problems) {
@@ -84,7 +87,7 @@ func rootCommand() *cobra.Command {
 		return usageError{fmt.Errorf("%w (%s --help lists the flags)", err, cmd.CommandPath())}
 	})
 	root.SetHelpCommand(&cobra.Command{Use: "help [COMMAND]", Short: "Say how a command is used", RunE: help})
-	root.AddCommand(serveCommand(), sidecarCommand(), envoyCommand(), checkCommand(), demoCommand())
+	root.AddCommand(serveCommand(), sidecarCommand(), envoyCommand(), checkCommand(), explainCommand(), demoCommand())
 	for _, c := range root.Commands() {
 		prepare(c)
 	}

@@ -63,6 +63,9 @@ var rules = []rule{
 	{"filter/internal/policy", []string{"internal/abi", "internal/bundle", "internal/claims", "internal/identity",
 		"internal/jose", "internal/jsonx", "internal/page", "internal/reason", "internal/wire"}, nil, linked,
 		"the machine does no I/O and reads no clock; of abi it has the names of foreign functions only"},
+	{"filter/explain", []string{"filter/internal/policy", "internal/abi", "internal/bundle", "internal/claims",
+		"internal/declarative", "internal/jose", "internal/keys", "internal/reason", "internal/routing", "internal/wire"},
+		append(yaml, joseLibs...), nil, "runs the machine natively, for people; the module never links it"},
 
 	{"internal/reason", nil, nil, linked, "a leaf"},
 	{"internal/jsonx", nil, nil, linked, "a leaf"},
@@ -108,7 +111,7 @@ var rules = []rule{
 	{"oidc-sidecar/internal/revoke", nil, nil, append([]string{"net"}, noIO...),
 		"keys and times in a file; whose they are is known elsewhere"},
 
-	{"cmd/sallyport", []string{"host", "host/gateway", "internal/declarative", "internal/envoyconf", "internal/redact",
+	{"cmd/sallyport", []string{"filter/explain", "host", "host/gateway", "internal/declarative", "internal/envoyconf", "internal/redact",
 		"internal/version", "oidc-sidecar", "cmd/sallyport/internal/demo"}, nil, nil, "puts the parts together; the demo brings its surroundings"},
 	{"cmd/sallyport/internal/demo", nil, openIDProvider, nil, "what a user would have around a gateway, and none of our own parts"},
 

@@ -12,7 +12,7 @@ import (
 	"github.com/sallyport-auth/sallyport/testenv/vectors"
 )
 
-// TestVectors is the third and the fourth of the four runners: the vectors as
+// TestVectors is the third and the fourth of the five runners: the vectors as
 // requests to the host and to Envoy, each twice, so that the caches answer too.
 func TestVectors(t *testing.T) {
 	all := vectors.All(t)

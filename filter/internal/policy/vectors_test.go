@@ -182,7 +182,7 @@ func result(step *policy.Step, req *policy.Request) vectors.Result {
 	return r
 }
 
-// TestVectors is the first of the four runners: the machine alone. Every case runs
+// TestVectors is the first of the five runners: the machine alone. Every case runs
 // twice, so that the caches answer too, and again without verify_signature.
 func TestVectors(t *testing.T) {
 	for name, verifier := range map[string]policy.Verifier{"native": &native{}, "without verify_signature": absent{}} {

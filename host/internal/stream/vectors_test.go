@@ -179,7 +179,7 @@ func (b *bench) reason(id string) string {
 	return found
 }
 
-// TestVectors is the second of the four runners: the module in the host's VM,
+// TestVectors is the second of the five runners: the module in the host's VM,
 // without HTTP.
 func TestVectors(t *testing.T) {
 	b := newBench(t)

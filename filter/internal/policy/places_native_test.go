@@ -1,0 +1,51 @@
+//go:build !wasip1
+
+package policy
+
+import (
+	"testing"
+
+	"github.com/sallyport-auth/sallyport/internal/abi"
+	"github.com/sallyport-auth/sallyport/internal/bundle"
+	"github.com/sallyport-auth/sallyport/internal/reason"
+)
+
+// TestPlaces holds what people are told of where a token is against what the machine
+// finds, for every choice of headers.
+func TestPlaces(t *testing.T) {
+	c := &bundle.Common{HeaderNames: []string{"x-token", "authorization"}, QueryNames: []string{"jwt", "t"}, CookieNames: []string{"session"}}
+	choices := []abi.Pair{
+		{Key: "authorization", Value: "Bearer a"}, {Key: "authorization", Value: "Basic b"}, {Key: "authorization", Value: "bearer c, Bearer d"},
+		{Key: "x-token", Value: "BEARER e"}, {Key: "x-token", Value: "f"}, {Key: "cookie", Value: `x=y; session="g"`}, {Key: "cookie", Value: "session="},
+		{Key: ":path", Value: "/?j%77t=h&t="},
+	}
+	for set := range 1 << len(choices) {
+		pairs := []abi.Pair{{Key: ":authority", Value: "h"}, {Key: ":path", Value: "/"}, {Key: ":method", Value: "GET"}}
+		for i, p := range choices {
+			switch {
+			case set&(1<<i) == 0:
+			case p.Key == ":path":
+				pairs[1] = p
+			default:
+				pairs = append(pairs, p)
+			}
+		}
+		headers := abi.Pairs(abi.AppendPairs(nil, pairs))
+		r := &run{headers: headers}
+		if !r.facts.read(headers) {
+			t.Fatal(pairs)
+		}
+		token, code := r.find(c)
+		list := Places(headers, c)
+		ok := code == reason.CredentialMultiple
+		switch len(list) {
+		case 0:
+			ok = code == reason.CredentialMissing
+		case 1:
+			ok = ok || code == reason.Unspecified && token == list[0].Token // or it stands beside another scheme
+		}
+		if !ok {
+			t.Errorf("%q: %q, %s, but %+v", pairs, token, code, list)
+		}
+	}
+}
