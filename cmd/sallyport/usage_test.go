@@ -170,7 +170,7 @@ jwt_secrets:
 		{name: "an empty file", code: 2, stderr: []string{": is empty: expected _format_version, services, …"}},
 		{name: "no version", file: "services: []\n", code: 2, stderr: []string{`:1: _format_version: is missing: expected "1.1", "2.1" or "3.0"`}},
 		{name: "a plugin that guards nothing", file: goodFile + "plugins: [{name: cors}]\n", code: 2, stderr: []string{":4: plugins[0]"}},
-		{name: "the same, ignored", file: goodFile + "plugins: [{name: cors}]\n", args: []string{"--ignore-unsupported"}, stdout: []string{":4: note: plugins[0]", "can be loaded"}},
+		{name: "the same, ignored", file: goodFile + "plugins: [{name: cors}]\n", args: []string{"--ignore-unsupported"}, stdout: []string{":4: info: plugins[0]", "can be loaded"}},
 		{name: "a plugin that guards, ignored", file: goodFile + "plugins: [{name: ip-restriction}]\n", args: []string{"--ignore-unsupported"}, code: 2, stderr: []string{":4: plugins[0]"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -125,7 +125,7 @@ func (p *parser) keyMaterial(v at, s *JWTSecret, algorithm string, jwks at) {
 	}
 	pub, err := keys.ParsePEM(s.PublicPEM)
 	if err != nil {
-		p.report(Error, v.line(), v.key("rsa_public_key"), "%s", err)
+		p.report(invalid, v.line(), v.key("rsa_public_key"), "%s", err)
 		return
 	}
 	s.Public = pub

@@ -60,19 +60,24 @@ type parser struct {
 	snis          []pendingSNI
 }
 
-func (p *parser) report(s Severity, line int, path, format string, args ...any) {
+func (p *parser) report(r Rule, line int, path, format string, args ...any) {
 	n := &p.others
-	if s == Error {
+	if rules[r].severity == Error {
 		n = &p.errors
 	}
 	if *n++; *n <= maxProblems {
-		p.problems = append(p.problems, Problem{s, p.name, line, path, fmt.Sprintf(format, args...)})
+		p.problems = append(p.problems, NewProblem(r, p.name, line, path, fmt.Sprintf(format, args...)))
 	}
+}
+
+// note reports a finding at a value.
+func (p *parser) note(r Rule, v at, format string, args ...any) {
+	p.report(r, v.line(), v.path, format, args...)
 }
 
 // fail reports an error at a value.
 func (p *parser) fail(v at, format string, args ...any) {
-	p.report(Error, v.line(), v.path, format, args...)
+	p.note(invalid, v, format, args...)
 }
 
 // resolve steps through aliases and reports whether there is a value that is
@@ -181,7 +186,7 @@ func (p *parser) record(v at, known fields) bool {
 			if name == "_comment" || name == "_ignore" {
 				return
 			}
-			p.fail(key, "unknown field%s", suggest(name, known))
+			p.note(unknownField, key, "unknown field%s", suggest(name, known))
 			return
 		}
 		if value, ok := p.resolve(value); ok {
@@ -334,7 +339,7 @@ func (p *parser) ignore(at) {}
 
 // refuse reports a member that Kong knows and we do not do.
 func (p *parser) refuse(why string) reader {
-	return func(v at) { p.fail(v, "is not supported: %s", why) }
+	return func(v at) { p.note(unsupported, v, "is not supported: %s", why) }
 }
 
 // refuseUnless reports a member unless it has one of the values that change
@@ -347,7 +352,7 @@ func (p *parser) refuseUnless(why string, harmless ...string) reader {
 		}
 		for _, n := range values {
 			if v.node.Kind == yaml.MappingNode || n.Kind != yaml.ScalarNode || !slices.Contains(harmless, n.Value) {
-				p.fail(v, "is not supported: %s", why)
+				p.note(unsupported, v, "is not supported: %s", why)
 				return
 			}
 		}

@@ -194,7 +194,7 @@ func (r *identityReader) finish(p *parser, v at, null map[string]bool) Identity 
 		p.fail(v, "consumer_by is empty: expected id, username or custom_id")
 	}
 	if r.TrustEmail {
-		p.report(Warning, v.line(), v.path, "trust_email is true: an address that nobody has verified is taken for the person")
+		p.note(trustEmail, v, "trust_email is true: an address that nobody has verified is taken for the person")
 	}
 	for _, list := range [][]ClaimHeader{r.Upstream, r.Downstream} {
 		seen := map[string]bool{}

@@ -165,7 +165,7 @@ func (l *loginReader) fields(p *parser) fields {
 			keep := true
 			p.bool(&keep)(v)
 			if !keep {
-				p.report(Note, v.line(), v.path, "is false: the query of the page that asked for the login is kept all the same")
+				p.note(noEffect, v, "is false: the query of the page that asked for the login is kept all the same")
 			}
 		},
 		"session_storage":            p.refuseUnless("sessions are kept in cookies", "cookie"),
@@ -195,14 +195,14 @@ func (c *CookieSettings) fields(p *parser, known fields, prefix string) {
 	known[prefix+"http_only"] = func(v at) {
 		p.bool(&c.HTTPOnly)(v)
 		if !c.HTTPOnly {
-			p.report(Warning, v.line(), v.path, "is false: any script on the page can take the cookie along")
+			p.note(cookieNotHTTPOnly, v, "is false: any script on the page can take the cookie along")
 		}
 	}
 	known[prefix+"secure"] = func(v at) {
 		c.Secure = new(bool)
 		p.bool(c.Secure)(v)
 		if !*c.Secure {
-			p.report(Warning, v.line(), v.path, "is false: the cookie also travels without TLS")
+			p.note(cookieNotSecure, v, "is false: the cookie also travels without TLS")
 		}
 	}
 	known[prefix+"same_site"] = func(v at) {
@@ -214,7 +214,7 @@ func (c *CookieSettings) fields(p *parser, known fields, prefix string) {
 		case "off":
 			s = ""
 		case "None":
-			p.report(Warning, v.line(), v.path, "is None: other sites can make requests with the cookie")
+			p.note(cookieCrossSite, v, "is None: other sites can make requests with the cookie")
 		}
 		c.SameSite = s
 	}
@@ -228,7 +228,7 @@ func (l *loginReader) finish(p *parser, v at) *Login {
 	if !l.Session && !l.Begin {
 		l.seen = slices.DeleteFunc(l.seen, func(name string) bool { return loginHarmless[name] })
 		if len(l.seen) > 0 {
-			p.report(Note, v.line(), v.path, "%s: has no effect on bearer tokens", strings.Join(sorted(l.seen), ", "))
+			p.note(noEffect, v, "%s: has no effect on bearer tokens", strings.Join(sorted(l.seen), ", "))
 		}
 		return nil
 	}
@@ -268,14 +268,14 @@ func (l *loginReader) finish(p *parser, v at) *Login {
 		p.fail(v, "login_action is redirect: expected login_redirect_uri too")
 	}
 	if l.LoginAction == "redirect" && l.LoginMode == "query" && len(l.LoginTokens) > 0 {
-		p.report(Warning, v.line(), v.path, "login_redirect_mode is query: tokens end up in logs, histories and referrers; login_tokens: [] leaves them out")
+		p.note(loginTokensQuery, v, "login_redirect_mode is query: tokens end up in logs, histories and referrers")
 	}
 	switch {
 	case l.LoginAction == "upstream":
 	case slices.Contains(l.LoginTokens, "refresh_token"):
-		p.report(Warning, v.line(), v.path, "login_tokens has refresh_token: whoever sees it stays logged in")
+		p.note(refreshTokenShown, v, "login_tokens has refresh_token: whoever sees it stays logged in")
 	case slices.Contains(l.LoginTokens, "tokens"):
-		p.report(Warning, v.line(), v.path, "login_tokens has tokens, the refresh token too: whoever sees it stays logged in")
+		p.note(refreshTokenShown, v, "login_tokens has tokens, the refresh token too: whoever sees it stays logged in")
 	}
 	l.BearerSession = l.BearerSession && !slices.Contains(l.DisabledSession, "bearer")
 	if l.Begin && slices.Contains(l.DisabledSession, "authorization_code") && l.LoginAction == "upstream" {
@@ -288,7 +288,7 @@ func (l *loginReader) finish(p *parser, v at) *Login {
 		p.fail(v, "session_rolling_timeout and session_absolute_timeout: expected 0 or at least 10 seconds")
 	}
 	if l.Absolute == 0 {
-		p.report(Warning, v.line(), v.path, "session_absolute_timeout is 0: a session that is used never ends")
+		p.note(endlessSession, v, "session_absolute_timeout is 0: a session that is used never ends")
 	}
 	return l.Login
 }
@@ -302,7 +302,7 @@ var loginHarmless = set("display_errors", "unauthorized_destroy_session", "requi
 func (l *loginReader) secretsOf(p *parser, v at) {
 	for _, s := range l.sessionSecrets {
 		if len(s) < 32 {
-			p.report(Warning, v.line(), v.path, "session_secret has fewer than 32 bytes: whoever guesses it logs in as anybody")
+			p.note(shortSession, v, "session_secret has fewer than 32 bytes: whoever guesses it logs in as anybody")
 		}
 		l.SessionSecrets = append(l.SessionSecrets, redact.New(s))
 	}

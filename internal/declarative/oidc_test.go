@@ -64,7 +64,7 @@ plugins:
 	if !slices.Equal(c.Algorithms, []jose.Alg{jose.RS256, jose.ES256}) {
 		t.Errorf("algorithms: %v", c.Algorithms)
 	}
-	if got := problems.Error(); got != "k:4: note: plugins[0]: client_id, client_secret, scopes: has no effect on bearer tokens" {
+	if got := plain(problems).Error(); got != "k:4: info: plugins[0]: client_id, client_secret, scopes: has no effect on bearer tokens" {
 		t.Errorf("said: %s", got)
 	}
 }
@@ -93,11 +93,11 @@ plugins:
 		"2: warning: services[0].tls_verify: is false: anybody between here and the upstream can read and change requests",
 		"4: warning: plugins[0]: claims_to_verify does not have exp: expired tokens are accepted, as in Kong",
 		"5: warning: plugins[1]: issuer is not https: anybody in between can hand out keys of their own",
-		"5: note: plugins[1]: has no auth_methods: bearer tokens are verified, and nothing else",
+		"5: info: plugins[1]: has no auth_methods: bearer tokens are verified, and nothing else",
 		"6: warning: plugins[1].config.ssl_verify: is false: anybody between here and the identity provider can hand out keys of their own",
 		"6: warning: plugins[1].config.verify_signature: is false: has no effect on tokens that clients present, whose signature is always verified",
 	}
-	if got := problems.Error(); got != "k:"+strings.Join(want, "\nk:") {
+	if got := plain(problems).Error(); got != "k:"+strings.Join(want, "\nk:") {
 		t.Errorf("got\n%s\nwant\nk:%s", got, strings.Join(want, "\nk:"))
 	}
 }
@@ -153,7 +153,7 @@ func TestClientThatCannotBeRead(t *testing.T) {
 	for _, c := range []struct{ id, secret, want string }{
 		{id, secret, noID + "\n" + noSecret},
 		{id, "s", noID},
-		{"me", secret, "k:3: note: plugins[0]: has no auth_methods: session, bearer and authorization_code are on, the others only when named\n" + noSecret},
+		{"me", secret, "k:3: info: plugins[0]: has no auth_methods: session, bearer and authorization_code are on, the others only when named\n" + noSecret},
 	} {
 		f, problems := Parse("k", []byte(`_format_version: "3.0"
 plugins:
@@ -164,7 +164,7 @@ plugins:
     client_secret: [`+c.secret+`]
     scopes: [openid]
 `), Options{Env: noEnv})
-		if got := problems.Error(); f != nil || got != c.want {
+		if got := plain(problems).Error(); f != nil || got != c.want {
 			t.Errorf("got\n%s\nwant\n%s", got, c.want)
 		}
 	}

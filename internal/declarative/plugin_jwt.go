@@ -65,7 +65,7 @@ func (p *parser) jwtConfig(v, config, shared at) *JWTConfig {
 		p.fail(v, "maximum_expiration needs exp in claims_to_verify")
 	}
 	if !c.VerifyExp() {
-		p.report(Warning, v.line(), v.path, "claims_to_verify does not have exp: expired tokens are accepted, as in Kong")
+		p.note(expiredTokens, v, "claims_to_verify does not have exp: expired tokens are accepted, as in Kong")
 	}
 	if len(c.HeaderNames)+len(c.CookieNames)+len(c.URIParamNames) == 0 && !p.failedAt(v.path) {
 		p.fail(v, "has no place to look for a token: expected header_names, cookie_names or uri_param_names")

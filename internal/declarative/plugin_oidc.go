@@ -78,7 +78,7 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 		"ssl_verify": func(v at) {
 			p.bool(&c.Verify)(v)
 			if !c.Verify {
-				p.report(Warning, v.line(), v.path, "is false: anybody between here and the identity provider can hand out keys of their own")
+				p.note(sslVerifyOff, v, "is false: anybody between here and the identity provider can hand out keys of their own")
 			}
 		},
 		"timeout": p.int(&c.Timeout, 1, 60000),
@@ -87,7 +87,7 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 			p.bool(&verify)(v)
 			login.SkipSignature = !verify
 			if !verify {
-				p.report(Warning, v.line(), v.path, "is false: has no effect on tokens that clients present, whose signature is always verified")
+				p.note(verifySignature, v, "is false: has no effect on tokens that clients present, whose signature is always verified")
 			}
 		},
 		"verify_claims":        p.refuseUnless("claims are always verified", "true"),
@@ -122,7 +122,7 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 	}
 	c.IssuerURL = strings.TrimSuffix(c.Issuer, discoverySuffix)
 	if strings.HasPrefix(c.Issuer, "http://") {
-		p.report(Warning, v.line(), v.path, "issuer is not https: anybody in between can hand out keys of their own")
+		p.note(issuerPlainHTTP, v, "issuer is not https: anybody in between can hand out keys of their own")
 	}
 	p.methods(v, c, login, methods, methodsSet)
 	c.Identity = identity.finish(p, v, p.nulls(config, shared))
@@ -179,10 +179,10 @@ func (p *parser) methods(v at, c *OIDCConfig, l *loginReader, methods []string, 
 		methods = []string{"session", "bearer"} // what was meant is known: what is wrong with the client has been said
 	case !set && len(l.ClientIDs) == 0:
 		methods = []string{"bearer"}
-		p.report(Note, v.line(), v.path, "has no auth_methods: bearer tokens are verified, and nothing else")
+		p.note(defaultMethods, v, "has no auth_methods: bearer tokens are verified, and nothing else")
 	case !set:
 		methods = []string{"session", "bearer", "authorization_code"}
-		p.report(Note, v.line(), v.path, "has no auth_methods: session, bearer and authorization_code are on, the others only when named")
+		p.note(defaultMethods, v, "has no auth_methods: session, bearer and authorization_code are on, the others only when named")
 	case len(methods) == 0 && !p.failedAt(v.path):
 		p.fail(v, "auth_methods is empty: nobody could pass")
 	}

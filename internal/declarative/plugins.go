@@ -71,7 +71,7 @@ func (p *parser) plugin(v at, s scope) {
 		return
 	}
 	if pl.consumer.set {
-		p.report(Error, pl.consumer.at.line(), pl.consumer.at.path,
+		p.report(invalid, pl.consumer.at.line(), pl.consumer.at.path,
 			"binds %s to a consumer: authentication plugins run before there is one, and Kong refuses this too", pl.Name)
 	}
 	if pl.scoped && (pl.service.set && s.service != nil || pl.route.set && s.route != nil) {
@@ -95,7 +95,7 @@ func (p *parser) plugin(v at, s scope) {
 		return
 	}
 	if !enabled {
-		p.report(Note, v.line(), v.path, "%s is not enabled and guards nothing", pl.Name)
+		p.note(disabled, v, "%s is not enabled and guards nothing", pl.Name)
 		return
 	}
 	p.file.Plugins = append(p.file.Plugins, pl)
@@ -107,13 +107,13 @@ func (p *parser) foreign(v at, name string, enabled bool) {
 	switch {
 	case !enabled:
 	case harmless[name] && p.options.IgnoreUnsupported:
-		p.report(Note, v.line(), v.path, "the plugin %s is left out: it guards nothing", name)
+		p.note(leftOut, v, "the plugin %s is left out: it guards nothing", name)
 	case harmless[name]:
-		p.fail(v, "the plugin %s is not supported: it guards nothing and can be left out with --ignore-unsupported", name)
+		p.note(unsupported, v, "the plugin %s is not supported: it guards nothing and can be left out with --ignore-unsupported", name)
 	case why != "":
-		p.fail(v, "the plugin %s is not supported: %s", name, why)
+		p.note(unsupported, v, "the plugin %s is not supported: %s", name, why)
 	default:
-		p.fail(v, "the plugin %q is not supported: expected jwt or openid-connect", name)
+		p.note(unsupported, v, "the plugin %q is not supported: expected jwt or openid-connect", name)
 	}
 }
 
