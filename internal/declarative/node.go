@@ -14,8 +14,8 @@ import (
 const (
 	maxFile   = 64 << 20
 	maxVisits = 8 << 20
-	// maxProblems bounds a report, errors and the rest apart, so that no number of
-	// warnings hides an error. Nobody reads more.
+	// maxProblems bounds a report, each severity apart, so that no number of warnings
+	// hides an error, and no number of infos a warning. Nobody reads more.
 	maxProblems = 1000
 	// maxMerges bounds how deep << stands within <<. A mapping may hold itself.
 	maxMerges = 8
@@ -48,8 +48,9 @@ type parser struct {
 	file     *File
 	name     string
 	problems Problems
-	errors   int // how many were found, those beyond maxProblems too
-	others   int // notes and warnings, likewise
+	errors   int    // how many were found, those beyond maxProblems too
+	others   [2]int // infos and warnings, likewise
+	said     map[Problem]bool
 	visits   int
 	merging  int // merges that are being followed
 
@@ -61,13 +62,20 @@ type parser struct {
 }
 
 func (p *parser) report(r Rule, line int, path, format string, args ...any) {
-	n := &p.others
-	if rules[r].severity == Error {
-		n = &p.errors
+	n := &p.errors
+	if s := rules[r].severity; s != Error {
+		n = &p.others[s]
 	}
-	if *n++; *n <= maxProblems {
-		p.problems = append(p.problems, NewProblem(r, p.name, line, path, fmt.Sprintf(format, args...)))
+	if *n++; *n > maxProblems {
+		return
 	}
+	problem := NewProblem(r, p.name, line, path, fmt.Sprintf(format, args...))
+	if p.said[problem] && problem.Severity != Error { // a shared configuration is read once for each plugin
+		*n--
+		return
+	}
+	p.said[problem] = true
+	p.problems = append(p.problems, problem)
 }
 
 // note reports a finding at a value.

@@ -19,6 +19,7 @@ func Parse(name string, src []byte, options Options) (file *File, problems Probl
 	p := &parser{
 		options: options.withDefaults(),
 		name:    name,
+		said:    map[Problem]bool{},
 		file:    &File{Name: name, Source: hex.EncodeToString(sum[:])},
 	}
 	p.parse(src)

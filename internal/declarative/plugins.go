@@ -132,9 +132,30 @@ func (p *parser) collectPluginConfigs(root at) map[string]at {
 	return found
 }
 
+// places are where the fields of a plugin's config stand.
+type places struct {
+	plugin at
+	fields map[string]at
+}
+
+// of returns where a field stands, the plugin for one that is absent.
+func (w places) of(name string) at {
+	if v, ok := w.fields[name]; ok {
+		return v
+	}
+	return w.plugin
+}
+
 // config reads a plugin's config with known members: those of _config first,
 // then the plugin's own, which win.
-func (p *parser) config(v, config, shared at, known fields) {
+func (p *parser) config(v, config, shared at, known fields) places {
+	where := places{v, map[string]at{}}
+	for name, read := range known {
+		known[name] = func(v at) {
+			where.fields[name] = v
+			read(v)
+		}
+	}
 	own := map[string]bool{}
 	if config.node != nil {
 		if c, ok := p.resolve(config); ok && c.node.Kind == yaml.MappingNode {
@@ -156,6 +177,7 @@ func (p *parser) config(v, config, shared at, known fields) {
 	if config.node != nil {
 		p.record(config, known)
 	}
+	return where
 }
 
 // parseHTTPURL reads an absolute URL with a host and without user, query and

@@ -39,15 +39,16 @@ func (p *parser) resolveAll() {
 	}
 	p.resolvePlugins(&services, &routes)
 	p.dropDisabled()
+	p.shortSecrets()
 	if p.errors == 0 {
-		p.redirects()
+		p.lostRedirects()
 		p.lostCookies()
 	}
 }
 
-// redirects warns of a redirect_uri by which a login would not find back: to another
+// lostRedirects warns of a redirect_uri by which a login would not find back: to another
 // route, where nobody takes the code.
-func (p *parser) redirects() {
+func (p *parser) lostRedirects() {
 	f := p.file
 	var table *routing.Table
 	for _, pl := range f.Plugins {
@@ -347,7 +348,9 @@ func (p *parser) anonymous(r ref) *Consumer {
 	c := p.file.ConsumerBy(r.value)
 	if c == nil {
 		p.fail(r.at, "is %q: anonymous consumer %s is configured but doesn't exist (expected a username or id)", r.value, r.value)
+		return nil
 	}
+	p.note(anonymousAccess, r.at, "lets in requests without a valid token, as this consumer")
 	return c
 }
 

@@ -20,13 +20,20 @@ const (
 	cookieNotHTTPOnly Rule = "cookie-not-http-only"
 	cookieNotSecure   Rule = "cookie-not-secure"
 	endlessSession    Rule = "endless-session"
+	endpointPlainHTTP Rule = "endpoint-plain-http"
 	expiredTokens     Rule = "expired-tokens"
+	idTokensAccepted  Rule = "id-tokens-accepted"
 	issuerPlainHTTP   Rule = "issuer-plain-http"
+	jwksURIPlainHTTP  Rule = "jwks-uri-plain-http"
+	largeLeeway       Rule = "large-leeway"
 	loginTokensQuery  Rule = "login-tokens-in-query"
+	redirectPlainHTTP Rule = "redirect-uri-plain-http"
 	refreshTokenShown Rule = "refresh-token-shown"
+	shortSecret       Rule = "short-secret"
 	shortSession      Rule = "short-session-secret"
 	sslVerifyOff      Rule = "ssl-verify-off"
 	tlsVerifyOff      Rule = "tls-verify-off"
+	tokenInQuery      Rule = "token-in-query"
 	trustEmail        Rule = "trust-email"
 	trustsEverybody   Rule = "trusts-everybody"
 	verifySignature   Rule = "verify-signature-off"
@@ -39,10 +46,13 @@ const (
 
 	// What is worth knowing.
 
-	defaultMethods Rule = "default-auth-methods"
-	disabled       Rule = "disabled"
-	leftOut        Rule = "left-out"
-	noEffect       Rule = "no-effect"
+	anonymousAccess  Rule = "anonymous-access"
+	defaultMethods   Rule = "default-auth-methods"
+	disabled         Rule = "disabled"
+	issuersShareKeys Rule = "issuers-share-keys"
+	leftOut          Rule = "left-out"
+	noAudience       Rule = "no-audience"
+	noEffect         Rule = "no-effect"
 )
 
 // rules says of each rule how much it matters, and what to do; "" where the text
@@ -63,12 +73,19 @@ var rules = map[Rule]struct {
 	cookieNotSecure:   {Warning, "leave it out, or set it to true"},
 	endlessSession:    {Warning, "set it to the seconds after which people have to log in again, such as 86400"},
 	expiredTokens:     {Warning, "put exp into claims_to_verify"},
+	endpointPlainHTTP: {Warning, "use the endpoint's https address"},
+	idTokensAccepted:  {Warning, "set it to false, and have clients send access tokens"},
 	issuerPlainHTTP:   {Warning, "use the issuer's https address"},
+	jwksURIPlainHTTP:  {Warning, "use the key set's https address"},
+	largeLeeway:       {Warning, "use at most 300, and keep the clocks in step"},
 	loginTokensQuery:  {Warning, "set it to fragment, or login_tokens to []"},
+	redirectPlainHTTP: {Warning, "use an https address"},
 	refreshTokenShown: {Warning, "take it out of login_tokens"},
+	shortSecret:       {Warning, "use a random secret, of at least 32 bytes for HS256, 48 for HS384 and 64 for HS512"},
 	shortSession:      {Warning, "use at least 32 random bytes, or leave session_secret out to have it generated"},
 	sslVerifyOff:      {Warning, "set it to true, and have the system trust the provider's authority"},
 	tlsVerifyOff:      {Warning, "set it to true, and name the upstream's authority in ca_certificates"},
+	tokenInQuery:      {Warning, "have clients send tokens in the Authorization header"},
 	trustEmail:        {Warning, "set it to false, and have the issuer say email_verified"},
 	trustsEverybody:   {Warning, "name the proxies in front, such as 10.0.0.0/8"},
 	verifySignature:   {Warning, "set it to true"},
@@ -77,8 +94,11 @@ var rules = map[Rule]struct {
 	redirectURILost: {Warning, "use an address on a route of the plugin"},
 	sharedCookie:    {Warning, "use another session_cookie_name"},
 
-	defaultMethods: {Info, "name the auth_methods that are wanted"},
-	disabled:       {Info, "take it out, or set enabled to true"},
-	leftOut:        {Info, "take it out, or guard the routes in another way if it is needed"},
-	noEffect:       {Info, "take it out"},
+	anonymousAccess:  {Info, "take it out, unless the upstream heeds X-Anonymous-Consumer"},
+	defaultMethods:   {Info, "name the auth_methods that are wanted"},
+	disabled:         {Info, "take it out, or set enabled to true"},
+	issuersShareKeys: {Info, "give each issuer a plugin or a credential of its own, unless one provider is behind all of them"},
+	leftOut:          {Info, "take it out, or put what it did in front of the gateway"},
+	noAudience:       {Info, "set audience to what the issuer writes into aud for this API"},
+	noEffect:         {Info, "take it out"},
 }

@@ -38,6 +38,11 @@ func plain(problems Problems) Problems {
 	return out
 }
 
+// ofRule are the findings of one rule.
+func ofRule(problems Problems, rule Rule) Problems {
+	return slices.DeleteFunc(slices.Clone(problems), func(p Problem) bool { return p.Rule != rule })
+}
+
 func noEnv(string) (string, bool) { return "", false }
 
 func noFile(string) ([]byte, error) { return nil, fs.ErrNotExist }
