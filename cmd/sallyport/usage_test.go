@@ -70,6 +70,8 @@ func TestUsage(t *testing.T) {
 		{"envoy, no such file", []string{"envoy", "-c", "none.yml"}, 2, "", "sallyport: the declarative file cannot be read: open none.yml: no such file or directory"},
 		{"check, no such file", []string{"check", "none.yml"}, 2, "", "sallyport: the declarative file cannot be read: open none.yml: no such file or directory"},
 		{"check of a directory", []string{"check", dir}, 2, "", "is a directory"},
+		{"check, a format", []string{"check", good, "--format", "xml"}, 2, "", `sallyport: --format is "xml": expected text or json`},
+		{"check, a severity", []string{"check", good, "--fail-on", "note"}, 2, "", `sallyport: --fail-on is "note": expected error, warning or info`},
 		{"sidecar of a directory", []string{"sidecar", "-c", dir}, 2, "", "is no file"},
 
 		{"a log level", []string{"serve", "-c", good, "--log-level", "loud"}, 2, "", `sallyport: --log-level is "loud": expected debug, info, warn or error`},
@@ -110,7 +112,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 		"serve":   "config listen admin-listen admin-token status-listen sidecar filter state-dir ignore-unsupported log-level log-format workers cache-dir socket-group",
 		"sidecar": "config listen admin-listen admin-token status-listen state-dir ignore-unsupported log-level log-format socket-group",
 		"envoy":   "config listen sidecar filter state-dir ignore-unsupported envoy-admin",
-		"check":   "ignore-unsupported",
+		"check":   "ignore-unsupported format fail-on",
 	} {
 		code, stdout, _ := command(t, name, "--help")
 		if code != 0 {
