@@ -62,6 +62,11 @@ var lints = []lint{
 	{unknownField, Error, 2, "servcies", "servcies: []", "services: []"},
 	{unsupported, Error, 2, "vaults", "vaults: [{name: v}]", "vaults: []"},
 	{unsupported, Error, 2, "plugins[0]", "plugins: [{name: key-auth}]", "plugins: [{name: key-auth, enabled: false}]"},
+	{unsupported, Error, 2, "plugins[0]", "plugins: [{name: cors}]", "plugins: [{name: cors, enabled: false}]"},
+	{unsupported, Error, 2, "plugins[0]", "plugins: [{name: my-own}]", "plugins: [{name: jwt}]"},
+	{unsupported, Error, 2, "services[0].tls_verify_depth", "services: [{host: h, tls_verify_depth: 1}]", "services: [{host: h, tls_verify_depth: null}]"},
+	{unsupported, Error, 2, "upstreams[0].healthchecks.active.healthy.interval",
+		"upstreams: [{name: u, healthchecks: {active: {healthy: {interval: 1}}}}]", "upstreams: [{name: u, healthchecks: {active: {healthy: {interval: 0}}}}]"},
 	field(unsupported, Error, 9, "session_storage: redis", "session_storage: cookie"),
 	{invalid, Error, 2, "services[0].port", "services: [{host: h, port: 65536}]", "services: [{host: h, port: 65535}]"},
 
@@ -81,6 +86,7 @@ var lints = []lint{
 	credential(jwksURIPlainHTTP, Warning, "jwks_uri: http://i/?key=hunter2", "jwks_uri: https://i/?key=hunter2"),
 	field(redirectPlainHTTP, Warning, 9, "redirect_uri: [https://app.example, http://app.example]", "redirect_uri: [https://app.example, http://localhost:8000]"),
 	field(redirectPlainHTTP, Warning, 9, "login_redirect_uri: http://app.example", "login_redirect_uri: https://app.example", "login_action: redirect"),
+	field(redirectPlainHTTP, Warning, 9, "login_redirect_uri: http://app.example\n    login_action: redirect", "login_redirect_uri: http://app.example"),
 	field(largeLeeway, Warning, 9, "leeway: 301", "leeway: 300"),
 	jwt(largeLeeway, Warning, "leeway: 1000", "leeway: 300"),
 	credential(largeLeeway, Warning, "leeway: 1000", "leeway: 300"),
@@ -93,7 +99,7 @@ var lints = []lint{
 	credential(shortSecret, Warning, "secret: "+random32[1:], "algorithm: HS256"), // generated
 	credential(shortSecret, Warning, "secret: "+random48[1:]+"\n  algorithm: HS384", "secret: "+random48+"\n  algorithm: HS384"),
 	credential(shortSecret, Warning, "secret: "+random64[1:]+"\n  algorithm: HS512", "secret: "+random64+"\n  algorithm: HS512"),
-	credential(shortSecret, Warning, "secret: "+random32+"\nplugins: [{name: jwt, config: {secret_is_base64: true}}]",
+	credential(shortSecret, Warning, "secret: "+random32+"abcdefghij==\nplugins: [{name: jwt, config: {secret_is_base64: true}}]",
 		"secret: "+random32+"abcdefghijk=\nplugins: [{name: jwt, config: {secret_is_base64: true}}]"),
 	field(shortSession, Warning, 9, "session_secret: [hunter2hunter2hunter2, "+random32+"]", "session_secret: [hunter2hunter2hunter2hunter2hunter2, "+random32+"]"),
 	field(cookieNotSecure, Warning, 9, "session_cookie_secure: false", "session_cookie_secure: true"),
@@ -127,8 +133,13 @@ var lints = []lint{
 	field(anonymousAccess, Info, 9, "anonymous: guest", "anonymous: null", "realm: r\nconsumers: [{username: guest}]"),
 	{defaultMethods, Info, 2, "plugins[0]", "plugins: [{name: openid-connect, config: {issuer: 'https://i'}}]",
 		"plugins: [{name: openid-connect, config: {issuer: 'https://i', auth_methods: [bearer]}}]"},
+	{defaultMethods, Info, 2, "plugins[0]", "plugins: [{name: openid-connect, config: {issuer: 'https://i', client_id: [a], client_secret: [s]}}]",
+		"plugins: [{name: openid-connect, config: {issuer: 'https://i', client_id: [a], client_secret: [s], auth_methods: [session, authorization_code]}}]"},
 	{noAudience, Info, 2, "plugins[0]", "plugins: [{name: openid-connect, config: {issuer: 'https://i'}}]",
 		"plugins: [{name: openid-connect, config: {issuer: 'https://i', audience: [a]}}]"},
+	{defaultMethods, Info, 2, "plugins[0]", "plugins: [{name: openid-connect, config: {issuer: 'https://i', client_id: [a], client_secret: [s]}}]",
+		"plugins: [{name: openid-connect, config: {issuer: 'https://i', client_id: [a], client_secret: [s], auth_methods: [session, authorization_code]}}]"},
+	{noAudience, Info, 2, "plugins[0]", "plugins: [{name: openid-connect, config: {issuer: 'https://i'}}]", loginRoute("paths: [/a]", "realm: r")},
 	{noAudience, Info, 2, "plugins[0]", "plugins: [{name: openid-connect, config: {issuer: 'https://i', scopes_required: [s]}}]",
 		"plugins: [{name: openid-connect, config: {issuer: 'https://i', audience_required: [a]}}]"},
 	field(issuersShareKeys, Info, 9, "issuers_allowed: [https://i, https://j]", "issuers_allowed: [https://i]"),
@@ -145,7 +156,7 @@ var lints = []lint{
 // found are a file's findings of a rule.
 func found(t *testing.T, rule Rule, src string) Problems {
 	t.Helper()
-	_, problems := Parse("k", []byte("_format_version: '3.0'\n"+src), Options{IgnoreUnsupported: true})
+	_, problems := Parse("k", []byte("_format_version: '3.0'\n"+src), Options{IgnoreUnsupported: rule == leftOut})
 	for _, p := range problems {
 		if _, ok := rules[p.Rule]; !ok {
 			t.Errorf("no rule of ours: %+v", p)
@@ -192,6 +203,10 @@ func TestLintOfSharedConfigs(t *testing.T) {
 	list := found(t, largeLeeway, src)
 	if len(list) != 1 || list[0].Line != 3 || list[0].Path != "_plugin_configs.c.leeway" {
 		t.Errorf("%v", list)
+	}
+	many := src + strings.Repeat("- {host: h, plugins: [{name: jwt, _config: c}]}\n", maxProblems) + "- {host: h, tls_verify: false}\n"
+	if list := found(t, tlsVerifyOff, many); len(list) != 1 {
+		t.Errorf("what is not said again has hidden another warning: %v", list)
 	}
 	own := strings.ReplaceAll(src, "_config: c", "_config: c, config: {leeway: 1}")
 	if list := found(t, largeLeeway, own); len(list) != 0 {
