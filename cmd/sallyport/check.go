@@ -1,9 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -27,28 +30,109 @@ func readDeclarative(path string, ignoreUnsupported bool) (*declarative.File, de
 	return f, problems, nil
 }
 
+// severities are the values of --fail-on.
+var severities = []declarative.Severity{declarative.Error, declarative.Warning, declarative.Info}
+
+type checkOptions struct {
+	ignoreUnsupported bool
+	format, failOn    string
+}
+
 func checkCommand() *cobra.Command {
-	var ignore bool
+	var o checkOptions
 	cmd := &cobra.Command{
 		Use:   "check FILE",
-		Short: "Say everything that is wrong with a declarative file",
-		Long:  "Check reads a declarative file and prints every problem with its line. It exits with 2 when the\nfile cannot be loaded, and with 0 when it can, whatever else there is to say about it.",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			f, problems, err := readDeclarative(args[0], ignore)
-			for _, p := range problems {
-				if p.Severity != declarative.Error {
-					fmt.Fprintln(cmd.OutOrStdout(), p)
-				}
-			}
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %d services, %d routes, %d plugins, %d consumers, %d jwt credentials: can be loaded\n",
-				args[0], len(f.Services), len(f.Routes), len(f.Plugins), len(f.Consumers), len(f.JWTSecrets))
-			return nil
-		},
+		Short: "Say everything that is wrong with a declarative file, or unsafe in it",
+		Long: "Check reads a declarative file and prints every problem and every insecure setting: its line, what it\n" +
+			"exposes, what to do, and the name of its rule (docs/lint.md). It exits with 2 when the file cannot be\n" +
+			"loaded, with 1 when something is as bad as --fail-on says, and with 0 otherwise.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return o.check(cmd.OutOrStdout(), args[0]) },
 	}
-	cmd.Flags().BoolVar(&ignore, "ignore-unsupported", false, "leave out plugins that guard nothing instead of refusing the file")
+	f := cmd.Flags()
+	f.BoolVar(&o.ignoreUnsupported, "ignore-unsupported", false, "leave out plugins that guard nothing instead of refusing the file")
+	f.StringVar(&o.format, "format", "text", "text or json")
+	f.StringVar(&o.failOn, "fail-on", "error", "exit with 1 on findings from this severity on: error, warning or info")
 	return cmd
+}
+
+func (o *checkOptions) check(w io.Writer, path string) error {
+	if o.format != "text" && o.format != "json" {
+		return usageError{fmt.Errorf("--format is %q: expected text or json", o.format)}
+	}
+	i := slices.IndexFunc(severities, func(s declarative.Severity) bool { return s.String() == o.failOn })
+	if i < 0 {
+		return usageError{fmt.Errorf("--fail-on is %q: expected error, warning or info", o.failOn)}
+	}
+	f, problems, err := readDeclarative(path, o.ignoreUnsupported)
+	bad := 0
+	for _, p := range problems {
+		if p.Severity >= severities[i] {
+			bad++
+		}
+	}
+	if o.format == "json" {
+		return printJSON(w, path, problems, err, bad)
+	}
+	for _, p := range problems {
+		if p.Severity != declarative.Error {
+			fmt.Fprintln(w, p)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%s: %d services, %d routes, %d plugins, %d consumers, %d jwt credentials: can be loaded\n",
+		path, len(f.Services), len(f.Routes), len(f.Plugins), len(f.Consumers), len(f.JWTSecrets))
+	if bad > 0 {
+		return fmt.Errorf("%s: findings of severity %s or above: %d (--fail-on)", path, o.failOn, bad)
+	}
+	return nil
+}
+
+// checked is what check says of a file, as JSON.
+type checked struct {
+	File     string         `json:"file"`
+	Loadable bool           `json:"loadable"`
+	Summary  map[string]int `json:"summary"` // findings by severity
+	Problems []finding      `json:"problems"`
+}
+
+type finding struct {
+	Severity string           `json:"severity"`
+	Rule     declarative.Rule `json:"rule"`
+	File     string           `json:"file"`
+	Line     int              `json:"line"`
+	Path     string           `json:"path"`
+	Message  string           `json:"message"`
+	Fix      string           `json:"fix"`
+}
+
+// printJSON prints all there is to say of a file; unloadable is why it cannot be
+// loaded, and is not said again.
+func printJSON(w io.Writer, path string, problems declarative.Problems, unloadable error, bad int) error {
+	if unloadable != nil && len(problems) == 0 {
+		problems = declarative.Problems{declarative.NewProblem(declarative.Unreadable, path, 0, "", unloadable.Error())}
+	}
+	out := checked{File: path, Loadable: unloadable == nil, Summary: map[string]int{}, Problems: []finding{}}
+	for _, s := range severities {
+		out.Summary[s.String()] = 0
+	}
+	for _, p := range problems {
+		out.Summary[p.Severity.String()]++
+		out.Problems = append(out.Problems, finding{p.Severity.String(), p.Rule, p.File, p.Line, p.Path, p.Text, p.Fix})
+	}
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(out); err != nil {
+		return err
+	}
+	switch {
+	case unloadable != nil:
+		return exitCode(exitUsage)
+	case bad > 0:
+		return exitCode(exitFailure)
+	}
+	return nil
 }

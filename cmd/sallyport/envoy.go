@@ -36,7 +36,7 @@ func envoyCommand() *cobra.Command {
 				return err
 			}
 			for _, p := range problems {
-				if p.Severity != declarative.Note {
+				if p.Severity != declarative.Info {
 					fmt.Fprintln(cmd.ErrOrStderr(), "sallyport: "+p.String())
 				}
 			}

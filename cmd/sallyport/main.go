@@ -21,7 +21,7 @@ import (
 
 // Exit codes that scripts rely on.
 const (
-	exitFailure = 1 // something that should have worked did not
+	exitFailure = 1 // something that should have worked did not, or is as bad as --fail-on says
 	exitUsage   = 2 // a wrong command line or a file that cannot be loaded
 )
 
@@ -45,6 +45,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // usageError is an error of whoever called.
 type usageError struct{ error }
 
+// exitCode is an error about which everything has been said.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
 // report writes an error, a line for each of its parts, and returns the exit code.
 func report(w io.Writer, err error) int {
 	switch {
@@ -52,6 +57,10 @@ func report(w io.Writer, err error) int {
 		return 0
 	case errors.Is(err, errRefused):
 		return exitFailure
+	}
+	var code exitCode
+	if errors.As(err, &code) {
+		return int(code)
 	}
 	var problems sidecar.Problems
 	if errors.As(err, &problems) {

@@ -70,6 +70,8 @@ func TestUsage(t *testing.T) {
 		{"envoy, no such file", []string{"envoy", "-c", "none.yml"}, 2, "", "sallyport: the declarative file cannot be read: open none.yml: no such file or directory"},
 		{"check, no such file", []string{"check", "none.yml"}, 2, "", "sallyport: the declarative file cannot be read: open none.yml: no such file or directory"},
 		{"check of a directory", []string{"check", dir}, 2, "", "is a directory"},
+		{"check, a format", []string{"check", good, "--format", "xml"}, 2, "", `sallyport: --format is "xml": expected text or json`},
+		{"check, a severity", []string{"check", good, "--fail-on", "note"}, 2, "", `sallyport: --fail-on is "note": expected error, warning or info`},
 		{"sidecar of a directory", []string{"sidecar", "-c", dir}, 2, "", "is no file"},
 
 		{"a log level", []string{"serve", "-c", good, "--log-level", "loud"}, 2, "", `sallyport: --log-level is "loud": expected debug, info, warn or error`},
@@ -110,7 +112,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 		"serve":   "config listen admin-listen admin-token status-listen sidecar filter state-dir ignore-unsupported log-level log-format workers cache-dir socket-group",
 		"sidecar": "config listen admin-listen admin-token status-listen state-dir ignore-unsupported log-level log-format socket-group",
 		"envoy":   "config listen sidecar filter state-dir ignore-unsupported envoy-admin",
-		"check":   "ignore-unsupported",
+		"check":   "ignore-unsupported format fail-on",
 		"explain": "config method url header token sidecar state-dir format ignore-unsupported log-level",
 	} {
 		code, stdout, _ := command(t, name, "--help")
@@ -171,7 +173,7 @@ jwt_secrets:
 		{name: "an empty file", code: 2, stderr: []string{": is empty: expected _format_version, services, …"}},
 		{name: "no version", file: "services: []\n", code: 2, stderr: []string{`:1: _format_version: is missing: expected "1.1", "2.1" or "3.0"`}},
 		{name: "a plugin that guards nothing", file: goodFile + "plugins: [{name: cors}]\n", code: 2, stderr: []string{":4: plugins[0]"}},
-		{name: "the same, ignored", file: goodFile + "plugins: [{name: cors}]\n", args: []string{"--ignore-unsupported"}, stdout: []string{":4: note: plugins[0]", "can be loaded"}},
+		{name: "the same, ignored", file: goodFile + "plugins: [{name: cors}]\n", args: []string{"--ignore-unsupported"}, stdout: []string{":4: info: plugins[0]", "can be loaded"}},
 		{name: "a plugin that guards, ignored", file: goodFile + "plugins: [{name: ip-restriction}]\n", args: []string{"--ignore-unsupported"}, code: 2, stderr: []string{":4: plugins[0]"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -66,6 +66,18 @@ func TestAnErrorBehindManyWarnings(t *testing.T) {
 	}
 }
 
+// However many infos there are, the warning behind them is there.
+func TestAWarningBehindManyInfos(t *testing.T) {
+	src := "_format_version: '3.0'\nservices:\n" + strings.Repeat("- {host: h, enabled: false}\n", 2*maxProblems) + "- {host: h, tls_verify: false}\n"
+	_, problems := Parse("kong.yml", []byte(src), Options{})
+	if n := len(ofRule(problems, tlsVerifyOff)); n != 1 {
+		t.Errorf("%d warnings", n)
+	}
+	if n := len(ofRule(problems, disabled)); n > maxProblems {
+		t.Errorf("%d infos were kept", n)
+	}
+}
+
 // Errors beyond those that are kept count too.
 func TestManyErrors(t *testing.T) {
 	src := "_format_version: '3.0'\nservices:\n" + strings.Repeat("- {host: 'no host'}\n", 3*maxProblems)

@@ -59,19 +59,27 @@ func (p *parser) jwtSecret(v at, consumer *Consumer) {
 	var jwks at
 	var algorithms []string
 	known := p.entity(v, &s.Entity, fields{
-		"key":            p.text(&s.Key, notEmpty, printable, maxLength(512)),
-		"secret":         p.text(&s.Secret, notEmpty),
+		"key": p.text(&s.Key, notEmpty, printable, maxLength(512)),
+		"secret": func(v at) {
+			if p.text(&s.Secret, notEmpty)(v); s.Secret != "" {
+				s.written = v
+			}
+		},
 		"rsa_public_key": p.text(&s.PublicPEM),
 		"algorithm":      p.text(&algorithm, oneOf(jose.Algs()...)),
 		"tags":           p.texts(&s.Tags),
 
 		// Beyond Kong.
 		"jwks":       func(v at) { jwks = v },
-		"jwks_uri":   p.text(&s.JWKSURI, httpURL),
+		"jwks_uri":   p.address(&s.JWKSURI, jwksURIPlainHTTP, "anybody in between can hand out keys of their own"),
 		"algorithms": p.texts(&algorithms, oneOf(jose.Algs()...)),
-		"issuers":    p.texts(&s.Issuers, notEmpty),
-		"audiences":  p.texts(&s.Audiences, notEmpty),
-		"leeway":     p.int(&s.Leeway, 0, maxLeeway),
+		"issuers": func(v at) {
+			if p.texts(&s.Issuers, notEmpty)(v); len(s.Issuers) > 1 {
+				p.note(issuersShareKeys, v, shareKeys)
+			}
+		},
+		"audiences": p.texts(&s.Audiences, notEmpty),
+		"leeway":    p.leeway(&s.Leeway),
 	})
 	if consumer == nil {
 		known["consumer"] = p.reference(&s.consumer)
@@ -130,7 +138,7 @@ func (p *parser) keyMaterial(v at, s *JWTSecret, algorithm string, jwks at) {
 	}
 	pub, err := keys.ParsePEM(s.PublicPEM)
 	if err != nil {
-		p.report(Error, v.line(), v.key("rsa_public_key"), "%s", err)
+		p.report(invalid, v.line(), v.key("rsa_public_key"), "%s", err)
 		return
 	}
 	s.Public = pub

@@ -4,6 +4,7 @@
 //	bytes ─► node.go      YAML with lines, aliases and merges bounded
 //	      ─► parse.go     the top level; entities in their own files
 //	      ─► resolve.go   names to entities, uniqueness, what Kong answers 500 to
+//	      ─► lint.go      what can be loaded and is unsafe; rules.go names all findings
 //	      ─► *File
 //
 // Every problem is reported at once, with file, line, path and what was

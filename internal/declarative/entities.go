@@ -161,6 +161,7 @@ type JWTSecret struct {
 	Leeway     int64
 
 	consumer ref
+	written  at // where Secret stands, unless it is generated
 }
 
 // Plugin is one plugin instance.

@@ -58,6 +58,9 @@ func FuzzParse(f *testing.F) {
 			if p.Text == "" || p.Line < 0 || p.Line > lines+1 { // the end is behind the last line
 				t.Errorf("%+v in %d lines", p, lines)
 			}
+			if _, ok := rules[p.Rule]; !ok {
+				t.Errorf("no rule of ours: %+v", p)
+			}
 			if p.Line == 0 && p.Path != "" {
 				t.Errorf("no line: %s", p)
 			}

@@ -14,8 +14,8 @@ import (
 const (
 	maxFile   = 64 << 20
 	maxVisits = 8 << 20
-	// maxProblems bounds a report, errors and the rest apart, so that no number of
-	// warnings hides an error. Nobody reads more.
+	// maxProblems bounds a report, each severity apart, so that no number of warnings
+	// hides an error, and no number of infos a warning. Nobody reads more.
 	maxProblems = 1000
 	// maxMerges bounds how deep << stands within <<. A mapping may hold itself.
 	maxMerges = 8
@@ -48,8 +48,9 @@ type parser struct {
 	file     *File
 	name     string
 	problems Problems
-	errors   int // how many were found, those beyond maxProblems too
-	others   int // notes and warnings, likewise
+	errors   int    // how many were found, those beyond maxProblems too
+	others   [2]int // infos and warnings, likewise
+	said     map[Problem]bool
 	visits   int
 	merging  int // merges that are being followed
 
@@ -61,19 +62,31 @@ type parser struct {
 	groups        []*groupOf
 }
 
-func (p *parser) report(s Severity, line int, path, format string, args ...any) {
-	n := &p.others
-	if s == Error {
-		n = &p.errors
+func (p *parser) report(r Rule, line int, path, format string, args ...any) {
+	n := &p.errors
+	if s := rules[r].severity; s != Error {
+		n = &p.others[s]
 	}
-	if *n++; *n <= maxProblems {
-		p.problems = append(p.problems, Problem{s, p.name, line, path, fmt.Sprintf(format, args...)})
+	if *n++; *n > maxProblems {
+		return
 	}
+	problem := NewProblem(r, p.name, line, path, fmt.Sprintf(format, args...))
+	if p.said[problem] && problem.Severity != Error { // a shared configuration is read once for each plugin
+		*n--
+		return
+	}
+	p.said[problem] = true
+	p.problems = append(p.problems, problem)
+}
+
+// note reports a finding at a value.
+func (p *parser) note(r Rule, v at, format string, args ...any) {
+	p.report(r, v.line(), v.path, format, args...)
 }
 
 // fail reports an error at a value.
 func (p *parser) fail(v at, format string, args ...any) {
-	p.report(Error, v.line(), v.path, format, args...)
+	p.note(invalid, v, format, args...)
 }
 
 // resolve steps through aliases and reports whether there is a value that is
@@ -182,7 +195,7 @@ func (p *parser) record(v at, known fields) bool {
 			if name == "_comment" || name == "_ignore" {
 				return
 			}
-			p.fail(key, "unknown field%s", suggest(name, known))
+			p.note(unknownField, key, "unknown field%s", suggest(name, known))
 			return
 		}
 		if value, ok := p.resolve(value); ok {
@@ -335,7 +348,7 @@ func (p *parser) ignore(at) {}
 
 // refuse reports a member that Kong knows and we do not do.
 func (p *parser) refuse(why string) reader {
-	return func(v at) { p.fail(v, "is not supported: %s", why) }
+	return func(v at) { p.note(unsupported, v, "is not supported: %s", why) }
 }
 
 // refuseUnless reports a member unless it has one of the values that change
@@ -348,7 +361,7 @@ func (p *parser) refuseUnless(why string, harmless ...string) reader {
 		}
 		for _, n := range values {
 			if v.node.Kind == yaml.MappingNode || n.Kind != yaml.ScalarNode || !slices.Contains(harmless, n.Value) {
-				p.fail(v, "is not supported: %s", why)
+				p.note(unsupported, v, "is not supported: %s", why)
 				return
 			}
 		}

@@ -165,7 +165,8 @@ func (r *identityReader) claimMatch(p *parser, v at) {
 
 // finish checks what was read as a whole. null is the set of fields that are
 // explicitly null: where Kong's default is a header, null means none.
-func (r *identityReader) finish(p *parser, v at, null map[string]bool) Identity {
+func (r *identityReader) finish(p *parser, where places, null map[string]bool) Identity {
+	v := where.plugin
 	pair := func(what string, names, claims []string, dst *[]ClaimHeader) {
 		if len(names) != len(claims) {
 			p.fail(v, "%s_headers_names has %d values and %s_headers_claims %d: expected as many", what, len(names), what, len(claims))
@@ -196,7 +197,7 @@ func (r *identityReader) finish(p *parser, v at, null map[string]bool) Identity 
 		p.fail(v, "consumer_by is empty: expected id, username or custom_id")
 	}
 	if r.TrustEmail {
-		p.report(Warning, v.line(), v.path, "trust_email is true: an address that nobody has verified is taken for the person")
+		p.note(trustEmail, where.of("trust_email"), "is true: an address that nobody has verified is taken for the person")
 	}
 	for _, list := range [][]ClaimHeader{r.Upstream, r.Downstream} {
 		seen := map[string]bool{}

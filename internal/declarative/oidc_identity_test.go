@@ -53,7 +53,7 @@ var acceptedIdentities = []accepted{
 	{"consumer_claim: a\nconsumer_by: [id]", identityOf(func(i *Identity) any { return i.ConsumerBy }), "[id]", ""},
 	{"consumer_claim: a\nconsumer_optional: true", identityOf(func(i *Identity) any { return i.ConsumerOptional }), "true", ""},
 	{"trust_email: true", identityOf(func(i *Identity) any { return i.TrustEmail }), "true",
-		"warning: trust_email is true: an address that nobody has verified is taken for the person"},
+		"warning: is true: an address that nobody has verified is taken for the person"},
 }
 
 func tokenHeadersAny(i *Identity) any { return tokenHeaders(i) }

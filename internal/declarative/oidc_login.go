@@ -165,7 +165,7 @@ func (l *loginReader) fields(p *parser) fields {
 			keep := true
 			p.bool(&keep)(v)
 			if !keep {
-				p.report(Note, v.line(), v.path, "is false: the query of the page that asked for the login is kept all the same")
+				p.note(noEffect, v, "is false: the query of the page that asked for the login is kept all the same")
 			}
 		},
 		"session_storage":            p.refuseUnless("sessions are kept in cookies", "cookie"),
@@ -192,29 +192,22 @@ func (c *CookieSettings) fields(p *parser, known fields, prefix string) {
 	known[prefix+"name"] = p.text(&c.Name, cookieName)
 	known[prefix+"path"] = p.text(&c.Path, cookiePath)
 	known[prefix+"domain"] = p.text(&c.Domain, cookieDomain)
-	known[prefix+"http_only"] = func(v at) {
-		p.bool(&c.HTTPOnly)(v)
-		if !c.HTTPOnly {
-			p.report(Warning, v.line(), v.path, "is false: any script on the page can take the cookie along")
-		}
-	}
+	known[prefix+"http_only"] = p.bool(&c.HTTPOnly)
 	known[prefix+"secure"] = func(v at) {
-		c.Secure = new(bool)
-		p.bool(c.Secure)(v)
-		if !*c.Secure {
-			p.report(Warning, v.line(), v.path, "is false: the cookie also travels without TLS")
-		}
+		secure := true
+		p.bool(&secure)(v)
+		c.Secure = &secure
 	}
 	known[prefix+"same_site"] = func(v at) {
 		var s string
 		p.text(&s, oneOf("Strict", "Lax", "None", "Default", "off"))(v)
 		switch s {
+		case "":
+			return // what is wrong has been said
 		case "Default":
 			s = "Lax"
 		case "off":
 			s = ""
-		case "None":
-			p.report(Warning, v.line(), v.path, "is None: other sites can make requests with the cookie")
 		}
 		c.SameSite = s
 	}
@@ -224,11 +217,12 @@ var kongMethods = []string{"authorization_code", "bearer", "client_credentials",
 	"refresh_token", "session", "userinfo"}
 
 // finish checks what was read as a whole.
-func (l *loginReader) finish(p *parser, v at) *Login {
+func (l *loginReader) finish(p *parser, where places) *Login {
+	v := where.plugin
 	if !l.Session && !l.Begin {
 		l.seen = slices.DeleteFunc(l.seen, func(name string) bool { return loginHarmless[name] })
 		if len(l.seen) > 0 {
-			p.report(Note, v.line(), v.path, "%s: has no effect on bearer tokens", strings.Join(sorted(l.seen), ", "))
+			p.note(noEffect, v, "%s: has no effect on bearer tokens", strings.Join(sorted(l.seen), ", "))
 		}
 		return nil
 	}
@@ -250,9 +244,10 @@ func (l *loginReader) finish(p *parser, v at) *Login {
 	if !l.logoutRevoke {
 		l.RevokeAccess, l.RevokeRefresh = false, false
 	}
-	l.secretsOf(p, v)
+	l.secretsOf(p, where)
 	l.clientOf(p, v)
 	l.cookiesOf(p, v)
+	l.lint(p, where)
 	if len(l.argNames) != len(l.argValues) {
 		p.fail(v, "authorization_query_args_names has %d values and authorization_query_args_values %d: expected as many",
 			len(l.argNames), len(l.argValues))
@@ -268,14 +263,14 @@ func (l *loginReader) finish(p *parser, v at) *Login {
 		p.fail(v, "login_action is redirect: expected login_redirect_uri too")
 	}
 	if l.LoginAction == "redirect" && l.LoginMode == "query" && len(l.LoginTokens) > 0 {
-		p.report(Warning, v.line(), v.path, "login_redirect_mode is query: tokens end up in logs, histories and referrers; login_tokens: [] leaves them out")
+		p.note(loginTokensQuery, where.of("login_redirect_mode"), "is query: tokens end up in logs, histories and referrers")
 	}
 	switch {
 	case l.LoginAction == "upstream":
 	case slices.Contains(l.LoginTokens, "refresh_token"):
-		p.report(Warning, v.line(), v.path, "login_tokens has refresh_token: whoever sees it stays logged in")
+		p.note(refreshTokenShown, where.of("login_tokens"), "has refresh_token: whoever sees it stays logged in")
 	case slices.Contains(l.LoginTokens, "tokens"):
-		p.report(Warning, v.line(), v.path, "login_tokens has tokens, the refresh token too: whoever sees it stays logged in")
+		p.note(refreshTokenShown, where.of("login_tokens"), "has tokens, the refresh token too: whoever sees it stays logged in")
 	}
 	l.BearerSession = l.BearerSession && !slices.Contains(l.DisabledSession, "bearer")
 	if l.Begin && slices.Contains(l.DisabledSession, "authorization_code") && l.LoginAction == "upstream" {
@@ -288,7 +283,7 @@ func (l *loginReader) finish(p *parser, v at) *Login {
 		p.fail(v, "session_rolling_timeout and session_absolute_timeout: expected 0 or at least 10 seconds")
 	}
 	if l.Absolute == 0 {
-		p.report(Warning, v.line(), v.path, "session_absolute_timeout is 0: a session that is used never ends")
+		p.note(endlessSession, where.of("session_absolute_timeout"), "is 0: a session that is used never ends")
 	}
 	return l.Login
 }
@@ -299,15 +294,15 @@ var loginHarmless = set("display_errors", "unauthorized_destroy_session", "requi
 	"session_hash_storage_key", "session_hash_subject", "session_store_metadata", "require_pushed_authorization_requests",
 	"require_signed_request_object", "revocation_token_param_name", "response_type", "search_user_info")
 
-func (l *loginReader) secretsOf(p *parser, v at) {
+func (l *loginReader) secretsOf(p *parser, where places) {
 	for _, s := range l.sessionSecrets {
 		if len(s) < 32 {
-			p.report(Warning, v.line(), v.path, "session_secret has fewer than 32 bytes: whoever guesses it logs in as anybody")
+			p.note(shortSession, where.of("session_secret"), "has fewer than 32 bytes: whoever guesses it logs in as anybody")
 		}
 		l.SessionSecrets = append(l.SessionSecrets, redact.New(s))
 	}
 	if len(l.SessionSecrets) > 8 {
-		p.fail(v, "session_secret has %d values: expected at most 8", len(l.SessionSecrets))
+		p.fail(where.plugin, "session_secret has %d values: expected at most 8", len(l.SessionSecrets))
 	}
 	for _, s := range l.secrets {
 		l.ClientSecrets = append(l.ClientSecrets, redact.New(s))

@@ -64,7 +64,14 @@ plugins:
 	if !slices.Equal(c.Algorithms, []jose.Alg{jose.RS256, jose.ES256}) {
 		t.Errorf("algorithms: %v", c.Algorithms)
 	}
-	if got := problems.Error(); got != "k:4: note: plugins[0]: client_id, client_secret, scopes: has no effect on bearer tokens" {
+	want := []string{
+		"4: info: plugins[0]: client_id, client_secret, scopes: has no effect on bearer tokens",
+		"8: info: plugins[0].config.issuers_allowed: " + shareKeys,
+		"15: info: plugins[0].config.anonymous: lets in requests without a valid token, as this consumer",
+		"17: warning: plugins[0].config.bearer_token_param_type: " + inQuery,
+		"20: warning: plugins[0].config.accept_id_tokens: is true: what a client knows a person by, and may have shown to others, opens the API",
+	}
+	if got := plain(problems).Error(); got != "k:"+strings.Join(want, "\nk:") {
 		t.Errorf("said: %s", got)
 	}
 }
@@ -92,12 +99,13 @@ plugins:
 	want := []string{
 		"2: warning: services[0].tls_verify: is false: anybody between here and the upstream can read and change requests",
 		"4: warning: plugins[0]: claims_to_verify does not have exp: expired tokens are accepted, as in Kong",
-		"5: warning: plugins[1]: issuer is not https: anybody in between can hand out keys of their own",
-		"5: note: plugins[1]: has no auth_methods: bearer tokens are verified, and nothing else",
+		"5: info: plugins[1]: has no auth_methods: bearer tokens are verified, and nothing else",
+		"5: info: plugins[1]: has no audience: bearer tokens that the issuer has made for other APIs pass",
+		"6: warning: plugins[1].config.issuer: is not https: anybody in between can hand out keys of their own",
 		"6: warning: plugins[1].config.ssl_verify: is false: anybody between here and the identity provider can hand out keys of their own",
-		"6: warning: plugins[1].config.verify_signature: is false: has no effect on tokens that clients present, whose signature is always verified",
+		"6: warning: plugins[1].config.verify_signature: is false: whoever answers in the identity provider's place logs in as anybody; it has no effect on tokens that clients present, whose signature is always verified",
 	}
-	if got := problems.Error(); got != "k:"+strings.Join(want, "\nk:") {
+	if got := plain(problems).Error(); got != "k:"+strings.Join(want, "\nk:") {
 		t.Errorf("got\n%s\nwant\nk:%s", got, strings.Join(want, "\nk:"))
 	}
 }
@@ -150,10 +158,11 @@ func TestClientThatCannotBeRead(t *testing.T) {
 	const id, secret = `"{vault://env/SALLYPORT_NOBODY_ID}"`, `"{vault://env/SALLYPORT_NOBODY_SECRET}"`
 	const noID = "k:6: plugins[0].config.client_id[0]: refers to the environment variable SALLYPORT_NOBODY_ID, which is not set"
 	const noSecret = "k:7: plugins[0].config.client_secret[0]: refers to the environment variable SALLYPORT_NOBODY_SECRET, which is not set"
+	const noAudience = "k:3: info: plugins[0]: has no audience: bearer tokens that the issuer has made for other APIs pass\n"
 	for _, c := range []struct{ id, secret, want string }{
-		{id, secret, noID + "\n" + noSecret},
-		{id, "s", noID},
-		{"me", secret, "k:3: note: plugins[0]: has no auth_methods: session, bearer and authorization_code are on, the others only when named\n" + noSecret},
+		{id, secret, noAudience + noID + "\n" + noSecret},
+		{id, "s", noAudience + noID},
+		{"me", secret, "k:3: info: plugins[0]: has no auth_methods: session, bearer and authorization_code are on, the others only when named\n" + noAudience + noSecret},
 	} {
 		f, problems := Parse("k", []byte(`_format_version: "3.0"
 plugins:
@@ -164,7 +173,7 @@ plugins:
     client_secret: [`+c.secret+`]
     scopes: [openid]
 `), Options{Env: noEnv})
-		if got := problems.Error(); f != nil || got != c.want {
+		if got := plain(problems).Error(); f != nil || got != c.want {
 			t.Errorf("got\n%s\nwant\n%s", got, c.want)
 		}
 	}

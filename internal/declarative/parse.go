@@ -19,6 +19,7 @@ func Parse(name string, src []byte, options Options) (file *File, problems Probl
 	p := &parser{
 		options: options.withDefaults(),
 		name:    name,
+		said:    map[Problem]bool{},
 		file:    &File{Name: name, Source: hex.EncodeToString(sum[:])},
 	}
 	p.parse(src)
@@ -31,17 +32,17 @@ func Parse(name string, src []byte, options Options) (file *File, problems Probl
 
 func (p *parser) parse(src []byte) {
 	if len(src) > maxFile {
-		p.report(Error, 0, "", "is larger than %d MiB", maxFile>>20)
+		p.report(invalid, 0, "", "is larger than %d MiB", maxFile>>20)
 		return
 	}
 	root, err := load(src)
 	if err != nil {
 		text, line := yamlError(err)
-		p.report(Error, line, "", "is not YAML: %s", text)
+		p.report(notYAML, line, "", "is not YAML: %s", text)
 		return
 	}
 	if root == nil {
-		p.report(Error, 0, "", "is empty: expected _format_version, services, …")
+		p.report(invalid, 0, "", "is empty: expected _format_version, services, …")
 		return
 	}
 	p.topLevel(at{root, ""})
@@ -108,9 +109,9 @@ func (p *parser) topLevel(root at) {
 	case "1.1", "2.1":
 		p.oldPaths = true
 	case "":
-		p.report(Error, root.line(), "_format_version", `is missing: expected "1.1", "2.1" or "3.0"`)
+		p.report(invalid, root.line(), "_format_version", `is missing: expected "1.1", "2.1" or "3.0"`)
 	default:
-		p.report(Error, root.line(), "_format_version", `is %q: expected "1.1", "2.1" or "3.0"`, version)
+		p.report(invalid, root.line(), "_format_version", `is %q: expected "1.1", "2.1" or "3.0"`, version)
 	}
 	p.pluginConfigs = p.collectPluginConfigs(root)
 	known := fields{
@@ -176,10 +177,10 @@ func (p *parser) refuseCollection(why string) reader {
 			return
 		}
 		if p.options.IgnoreUnsupported && strings.Contains(why, "plugin is not supported") {
-			p.report(Note, v.line(), v.path, "is left out: %s", why)
+			p.note(leftOut, v, "is left out: %s", why)
 			return
 		}
-		p.fail(v, "is not supported: %s", why)
+		p.note(unsupported, v, "is not supported: %s", why)
 	}
 }
 

@@ -51,7 +51,7 @@ func TestGroups(t *testing.T) {
 	for _, p := range problems {
 		text += p.String() + "\n"
 	}
-	if want := "kong.yml:13: warning: plugins[2]: acl has no authentication plugin before it on the route of line 8: every request there is answered 401"; strings.Count(text, "acl has no") != 1 || !strings.Contains(text, want) {
+	if want := "kong.yml:13: warning: plugins[2]: acl has no authentication plugin before it on the route of line 8: every request there is answered 401; put an authentication plugin on the route, or take acl off it [acl-alone]"; strings.Count(text, "acl has no") != 1 || !strings.Contains(text, want) {
 		t.Errorf("warnings:\n%swant\n%s", text, want)
 	}
 }

@@ -39,7 +39,7 @@ const maxLifetime = 31536000
 func (p *parser) jwtConfig(v, config, shared at) *JWTConfig {
 	c := &JWTConfig{HeaderNames: []string{"authorization"}, KeyClaimName: "iss", RunOnPreflight: true}
 	var algorithms []string
-	p.config(v, config, shared, fields{
+	where := p.config(v, config, shared, fields{
 		"uri_param_names":    p.texts(&c.URIParamNames, notEmpty),
 		"cookie_names":       p.texts(&c.CookieNames, notEmpty),
 		"header_names":       p.texts(&c.HeaderNames, headerName),
@@ -53,9 +53,9 @@ func (p *parser) jwtConfig(v, config, shared at) *JWTConfig {
 
 		"issuers":          p.texts(&c.Issuers, notEmpty),
 		"audiences":        p.texts(&c.Audiences, notEmpty),
-		"leeway":           p.int(&c.Leeway, 0, maxLeeway),
+		"leeway":           p.leeway(&c.Leeway),
 		"algorithms":       p.texts(&algorithms, oneOf(jose.Algs()...)),
-		"accept_id_tokens": p.bool(&c.AcceptIDTokens),
+		"accept_id_tokens": p.idTokens(&c.AcceptIDTokens),
 	})
 	for _, name := range algorithms {
 		c.Algorithms = append(c.Algorithms, jose.ParseAlg(name))
@@ -65,7 +65,10 @@ func (p *parser) jwtConfig(v, config, shared at) *JWTConfig {
 		p.fail(v, "maximum_expiration needs exp in claims_to_verify")
 	}
 	if !c.VerifyExp() {
-		p.report(Warning, v.line(), v.path, "claims_to_verify does not have exp: expired tokens are accepted, as in Kong")
+		p.note(expiredTokens, where.of("claims_to_verify"), "claims_to_verify does not have exp: expired tokens are accepted, as in Kong")
+	}
+	if len(c.URIParamNames) > 0 {
+		p.note(tokenInQuery, where.of("uri_param_names"), inQuery)
 	}
 	if len(c.HeaderNames)+len(c.CookieNames)+len(c.URIParamNames) == 0 && !p.failedAt(v.path) {
 		p.fail(v, "has no place to look for a token: expected header_names, cookie_names or uri_param_names")

@@ -61,14 +61,14 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 	}
 	login, identity := newLogin(), newIdentity()
 	known := fields{
-		"issuer":          p.text(&c.Issuer, httpURL),
+		"issuer":          p.address(&c.Issuer, issuerPlainHTTP, "anybody in between can hand out keys of their own"),
 		"issuers_allowed": p.oneOrMore(&c.IssuersAllowed, notEmpty),
 		"auth_methods": func(v at) {
 			methodsSet = true
 			p.oneOrMore(&methods, authMethod)(v)
 		},
 		"audience":         p.oneOrMore(&c.Audience, notEmpty),
-		"leeway":           p.int(&c.Leeway, 0, maxLeeway),
+		"leeway":           p.leeway(&c.Leeway),
 		"anonymous":        p.reference(&c.anonymous),
 		"run_on_preflight": p.bool(&c.RunOnPreflight),
 		"bearer_token_param_type": func(v at) {
@@ -78,7 +78,7 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 		"ssl_verify": func(v at) {
 			p.bool(&c.Verify)(v)
 			if !c.Verify {
-				p.report(Warning, v.line(), v.path, "is false: anybody between here and the identity provider can hand out keys of their own")
+				p.note(sslVerifyOff, v, "is false: anybody between here and the identity provider can hand out keys of their own")
 			}
 		},
 		"timeout": p.int(&c.Timeout, 1, 60000),
@@ -87,7 +87,8 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 			p.bool(&verify)(v)
 			login.SkipSignature = !verify
 			if !verify {
-				p.report(Warning, v.line(), v.path, "is false: has no effect on tokens that clients present, whose signature is always verified")
+				p.note(verifySignature, v, "is false: whoever answers in the identity provider's place logs in as anybody; "+
+					"it has no effect on tokens that clients present, whose signature is always verified")
 			}
 		},
 		"verify_claims":        p.refuseUnless("claims are always verified", "true"),
@@ -95,7 +96,7 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 		"enable_hs_signatures": p.refuseUnless("a token signed with the client secret could be made by anybody who has it", "false"),
 
 		"algorithms":       p.oneOrMore(&algorithms, oneOf(jose.Algs()...)),
-		"accept_id_tokens": p.bool(&c.AcceptIDTokens),
+		"accept_id_tokens": p.idTokens(&c.AcceptIDTokens),
 		"realm":            p.text(&c.Realm, printable),
 	}
 	for name, pair := range pairs {
@@ -112,7 +113,7 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 			known[name] = p.refuse("it is not there yet, or has no place here")
 		}
 	}
-	p.config(v, config, shared, known)
+	where := p.config(v, config, shared, known)
 
 	if c.Issuer == "" {
 		if !p.failedAt(v.path) {
@@ -121,12 +122,9 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 		return c
 	}
 	c.IssuerURL = strings.TrimSuffix(c.Issuer, discoverySuffix)
-	if strings.HasPrefix(c.Issuer, "http://") {
-		p.report(Warning, v.line(), v.path, "issuer is not https: anybody in between can hand out keys of their own")
-	}
 	p.methods(v, c, login, methods, methodsSet)
-	c.Identity = identity.finish(p, v, p.nulls(config, shared))
-	c.Login = login.finish(p, v)
+	c.Identity = identity.finish(p, where, p.nulls(config, shared))
+	c.Login = login.finish(p, where)
 	for _, name := range []string{"scopes", "audience", "groups", "roles"} {
 		if len(pairs[name].Any) > 0 && len(pairs[name].Claim) == 0 {
 			p.fail(v, "%s_required has no claim to look at: %s_claim is empty", name, name)
@@ -143,6 +141,7 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 		c.Algorithms = append(c.Algorithms, a)
 	}
 	p.tokenPlaces(v, c, places, cookie)
+	p.lintOIDC(where, c)
 	return c
 }
 
@@ -179,10 +178,10 @@ func (p *parser) methods(v at, c *OIDCConfig, l *loginReader, methods []string, 
 		methods = []string{"session", "bearer"} // what was meant is known: what is wrong with the client has been said
 	case !set && len(l.ClientIDs) == 0:
 		methods = []string{"bearer"}
-		p.report(Note, v.line(), v.path, "has no auth_methods: bearer tokens are verified, and nothing else")
+		p.note(defaultMethods, v, "has no auth_methods: bearer tokens are verified, and nothing else")
 	case !set:
 		methods = []string{"session", "bearer", "authorization_code"}
-		p.report(Note, v.line(), v.path, "has no auth_methods: session, bearer and authorization_code are on, the others only when named")
+		p.note(defaultMethods, v, "has no auth_methods: session, bearer and authorization_code are on, the others only when named")
 	case len(methods) == 0 && !p.failedAt(v.path):
 		p.fail(v, "auth_methods is empty: nobody could pass")
 	}

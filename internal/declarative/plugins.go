@@ -70,7 +70,7 @@ func (p *parser) plugin(v at, s scope) {
 		return
 	}
 	if pl.consumer.set {
-		p.report(Error, pl.consumer.at.line(), pl.consumer.at.path,
+		p.report(invalid, pl.consumer.at.line(), pl.consumer.at.path,
 			"binds %s to a consumer: authentication plugins run before there is one, and Kong refuses this too", pl.Name)
 	}
 	if pl.scoped && (pl.service.set && s.service != nil || pl.route.set && s.route != nil) {
@@ -96,7 +96,7 @@ func (p *parser) plugin(v at, s scope) {
 		return
 	}
 	if !enabled {
-		p.report(Note, v.line(), v.path, "%s is not enabled and guards nothing", pl.Name)
+		p.note(disabled, v, "%s is not enabled and guards nothing", pl.Name)
 		return
 	}
 	p.file.Plugins = append(p.file.Plugins, pl)
@@ -108,13 +108,13 @@ func (p *parser) foreign(v at, name string, enabled bool) {
 	switch {
 	case !enabled:
 	case harmless[name] && p.options.IgnoreUnsupported:
-		p.report(Note, v.line(), v.path, "the plugin %s is left out: it guards nothing", name)
+		p.note(leftOut, v, "the plugin %s is left out: it guards nothing", name)
 	case harmless[name]:
-		p.fail(v, "the plugin %s is not supported: it guards nothing and can be left out with --ignore-unsupported", name)
+		p.note(unsupported, v, "the plugin %s is not supported: it guards nothing and can be left out with --ignore-unsupported", name)
 	case why != "":
-		p.fail(v, "the plugin %s is not supported: %s", name, why)
+		p.note(unsupported, v, "the plugin %s is not supported: %s", name, why)
 	default:
-		p.fail(v, "the plugin %q is not supported: expected jwt, openid-connect or acl", name)
+		p.note(unsupported, v, "the plugin %q is not supported: expected jwt, openid-connect or acl", name)
 	}
 }
 
@@ -133,9 +133,30 @@ func (p *parser) collectPluginConfigs(root at) map[string]at {
 	return found
 }
 
+// places are where the fields of a plugin's config stand.
+type places struct {
+	plugin at
+	fields map[string]at
+}
+
+// of returns where a field stands, the plugin for one that is absent.
+func (w places) of(name string) at {
+	if v, ok := w.fields[name]; ok {
+		return v
+	}
+	return w.plugin
+}
+
 // config reads a plugin's config with known members: those of _config first,
 // then the plugin's own, which win.
-func (p *parser) config(v, config, shared at, known fields) {
+func (p *parser) config(v, config, shared at, known fields) places {
+	where := places{v, map[string]at{}}
+	for name, read := range known {
+		known[name] = func(v at) {
+			where.fields[name] = v
+			read(v)
+		}
+	}
 	own := map[string]bool{}
 	if config.node != nil {
 		if c, ok := p.resolve(config); ok && c.node.Kind == yaml.MappingNode {
@@ -157,6 +178,7 @@ func (p *parser) config(v, config, shared at, known fields) {
 	if config.node != nil {
 		p.record(config, known)
 	}
+	return where
 }
 
 // parseHTTPURL reads an absolute URL with a host and without user, query and

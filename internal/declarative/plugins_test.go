@@ -191,8 +191,8 @@ services:
 		t.Fatalf("%+v, %v", f, problems)
 	}
 	for _, want := range []string{
-		"kong.yml:3: note: services[0]: service off is not enabled: its routes are not there",
-		"kong.yml:4: note: services[1].routes[0].plugins[0]: jwt is not enabled and guards nothing",
+		"kong.yml:3: info: services[0]: service off is not enabled: its routes are not there",
+		"kong.yml:4: info: services[1].routes[0].plugins[0]: jwt is not enabled and guards nothing",
 	} {
 		if !strings.Contains(problems.Error(), want) {
 			t.Errorf("no %q in\n%v", want, problems)

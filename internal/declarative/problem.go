@@ -11,29 +11,36 @@ type Severity int
 
 // The severities.
 const (
-	// Note: worth knowing; behaviour is as documented.
-	Note Severity = iota
+	// Info: worth knowing; behaviour is as documented.
+	Info Severity = iota
 	// Warning: the file works, and does something unsafe.
 	Warning
 	// Error: the file is refused.
 	Error
 )
 
-var severityNames = [...]string{"note", "warning", "error"}
+var severityNames = [...]string{"info", "warning", "error"}
 
-// String returns note, warning or error.
+// String returns info, warning or error.
 func (s Severity) String() string { return severityNames[s] }
 
 // Problem is one finding in a file.
 type Problem struct {
 	Severity Severity
+	Rule     Rule
 	File     string
 	Line     int    // from 1; 0 when the finding has no place
 	Path     string // services[0].routes[1].paths[0]
-	Text     string // what is wrong and what was expected
+	Text     string // what is wrong and what was expected, or what it exposes
+	Fix      string // what to do; "" where the text says it
 }
 
-// String returns file:line: severity: path: text.
+// NewProblem returns a finding of a rule.
+func NewProblem(r Rule, file string, line int, path, text string) Problem {
+	return Problem{rules[r].severity, r, file, line, path, text, rules[r].fix}
+}
+
+// String returns file:line: severity: path: text; fix [rule].
 func (p Problem) String() string {
 	var b strings.Builder
 	b.WriteString(p.File)
@@ -48,6 +55,12 @@ func (p Problem) String() string {
 		b.WriteString(p.Path + ": ")
 	}
 	b.WriteString(p.Text)
+	if p.Fix != "" {
+		b.WriteString("; " + p.Fix)
+	}
+	if p.Rule != "" {
+		b.WriteString(" [" + string(p.Rule) + "]")
+	}
 	return b.String()
 }
 

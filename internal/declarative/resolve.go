@@ -40,16 +40,17 @@ func (p *parser) resolveAll() {
 	}
 	p.resolvePlugins(&services, &routes)
 	p.dropDisabled()
+	p.shortSecrets()
 	if p.errors == 0 {
-		p.redirects()
+		p.lostRedirects()
 		p.lostCookies()
 		p.loneACLs()
 	}
 }
 
-// redirects warns of a redirect_uri by which a login would not find back: to another
+// lostRedirects warns of a redirect_uri by which a login would not find back: to another
 // route, where nobody takes the code.
-func (p *parser) redirects() {
+func (p *parser) lostRedirects() {
 	f := p.file
 	var table *routing.Table
 	for _, pl := range f.Plugins {
@@ -61,7 +62,7 @@ func (p *parser) redirects() {
 				table = f.Table()
 			}
 			if u, err := url.Parse(uri); err == nil && !f.guards(pl, table, u) {
-				p.report(Warning, pl.Line, pl.Path, "redirect_uri %s reaches no route of this plugin: logins would not come back to it", uri)
+				p.report(redirectURILost, pl.Line, pl.Path, "redirect_uri %s reaches no route of this plugin: logins would not come back to it", uri)
 			}
 		}
 	}
@@ -78,7 +79,7 @@ func (p *parser) lostCookies() {
 			c := pl.OIDC.Login.SessionCookie
 			for _, path := range r.Paths {
 				if path.Regex == nil && !covers(c.Path, path.Prefix) {
-					p.report(Warning, pl.Line, pl.Path, "session_cookie_path %q does not cover the path %q of line %d: "+
+					p.report(cookieNotSent, pl.Line, pl.Path, "session_cookie_path %q does not cover the path %q of line %d: "+
 						"browsers do not send the session there, and have to log in again each time", c.Path, path.Prefix, r.Line)
 				}
 			}
@@ -86,7 +87,7 @@ func (p *parser) lostCookies() {
 			for _, host := range r.Hosts {
 				host, _ = strings.CutPrefix(host, "*.")
 				if domain != "" && host != domain && !strings.HasSuffix(host, "."+domain) && !strings.HasSuffix(host, ".*") {
-					p.report(Warning, pl.Line, pl.Path, "session_cookie_domain %q does not cover the host %q of line %d: "+
+					p.report(cookieNotSent, pl.Line, pl.Path, "session_cookie_domain %q does not cover the host %q of line %d: "+
 						"browsers take no such cookie from there, and have to log in again each time", c.Domain, host, r.Line)
 				}
 			}
@@ -150,7 +151,7 @@ func (x *index[E]) add(e Entity, entity E, names ...string) (ok bool) {
 		x.by[name] = entity
 	}
 	if wrong != "" {
-		x.p.report(Error, e.Line, e.Path, "%q is taken by another of the %s", wrong, x.what)
+		x.p.report(invalid, e.Line, e.Path, "%q is taken by another of the %s", wrong, x.what)
 	}
 	return wrong == ""
 }
@@ -179,13 +180,13 @@ func (p *parser) resolveUpstreams() {
 		byName[u.Name] = u
 		byFold[foldHost(u.Name)] = u
 		if !slices.ContainsFunc(u.Targets, func(t Target) bool { return t.Weight > 0 }) && !p.failedAt(u.Path) {
-			p.report(Error, u.Line, u.Path, "upstream %s has no target with a weight: its requests could only fail", u.Name)
+			p.report(invalid, u.Line, u.Path, "upstream %s has no target with a weight: its requests could only fail", u.Name)
 		}
 	}
 	for _, s := range p.file.Services {
 		s.Upstream = byName[s.Host]
 		if like := byFold[foldHost(s.Host)]; s.Upstream == nil && like != nil {
-			p.report(Error, s.Line, s.Path, "host %s would be looked up in DNS: expected the upstream's name as it is written, %s", s.Host, like.Name)
+			p.report(invalid, s.Line, s.Path, "host %s would be looked up in DNS: expected the upstream's name as it is written, %s", s.Host, like.Name)
 		}
 	}
 }
@@ -270,7 +271,7 @@ func (p *parser) resolveCertificates() {
 	}
 	for i, l := range p.file.Settings.Listen {
 		if l.TLS && len(p.file.Certificates) == 0 {
-			p.report(Error, l.line, "_sallyport.listeners["+strconv.Itoa(i)+"]", "is tls, and the file has no certificates")
+			p.report(invalid, l.line, "_sallyport.listeners["+strconv.Itoa(i)+"]", "is tls, and the file has no certificates")
 		}
 	}
 }
@@ -291,11 +292,11 @@ func (p *parser) resolvePlugins(services *index[*Service], routes *index[*Route]
 			pl.Route = routes.find(pl.route)
 		}
 		if pl.Route != nil && pl.Service != nil && pl.Route.Service != pl.Service && pl.Route.Service != nil {
-			p.report(Error, pl.Line, pl.Path, "is bound to a route and to a service that the route does not belong to: it would never run")
+			p.report(invalid, pl.Line, pl.Path, "is bound to a route and to a service that the route does not belong to: it would never run")
 		}
 		where := place{pl.Name, pl.Service, pl.Route}
 		if other := taken[where]; other != nil {
-			p.report(Error, pl.Line, pl.Path, "%s is bound to the same place at line %d: expected one", pl.Name, other.Line)
+			p.report(invalid, pl.Line, pl.Path, "%s is bound to the same place at line %d: expected one", pl.Name, other.Line)
 		}
 		taken[where] = pl
 		instances.add(pl.Entity, pl, pl.ID, pl.InstanceName)
@@ -322,10 +323,10 @@ func (p *parser) sharedCookies() {
 			x, y := a.SessionCookie, b.SessionCookie
 			switch {
 			case isPartOf(x.Name, y.Name) || isPartOf(y.Name, x.Name):
-				p.report(Error, pl.Line, pl.Path, "session_cookie_name %q and %q of line %d: one reads as a part of the other", x.Name, y.Name, other.Line)
+				p.report(invalid, pl.Line, pl.Path, "session_cookie_name %q and %q of line %d: one reads as a part of the other", x.Name, y.Name, other.Line)
 			case x.Name == y.Name && x.Path == y.Path && x.Domain == y.Domain && pl.OIDC.realm() != other.OIDC.realm():
-				p.report(Warning, pl.Line, pl.Path, "has the session cookie %q, as the plugin of line %d has, and not the same issuer, client, "+
-					"scopes, session_audience or checks: who logs in to one is logged out of the other; expected another session_cookie_name", x.Name, other.Line)
+				p.report(sharedCookie, pl.Line, pl.Path, "has the session cookie %q, as the plugin of line %d has, and not the same issuer, client, "+
+					"scopes, session_audience or checks: who logs in to one is logged out of the other", x.Name, other.Line)
 			}
 		}
 		logins = append(logins, pl)
@@ -349,7 +350,9 @@ func (p *parser) anonymous(r ref) *Consumer {
 	c := p.file.ConsumerBy(r.value)
 	if c == nil {
 		p.fail(r.at, "is %q: anonymous consumer %s is configured but doesn't exist (expected a username or id)", r.value, r.value)
+		return nil
 	}
+	p.note(anonymousAccess, r.at, "lets in requests without a valid token, as this consumer")
 	return c
 }
 
@@ -360,7 +363,7 @@ func (p *parser) dropDisabled() {
 	off := func(s *Service) bool { return s != nil && !s.Enabled }
 	for _, s := range f.Services {
 		if off(s) {
-			p.report(Note, s.Line, s.Path, "service %s is not enabled: its routes are not there", firstNonEmpty(s.Name, s.ID))
+			p.report(disabled, s.Line, s.Path, "service %s is not enabled: its routes are not there", firstNonEmpty(s.Name, s.ID))
 		}
 	}
 	f.Plugins = slices.DeleteFunc(f.Plugins, func(pl *Plugin) bool {

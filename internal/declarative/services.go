@@ -32,7 +32,7 @@ func (p *parser) service(v at) {
 		"tls_verify": func(v at) {
 			p.bool(&s.Verify)(v)
 			if !s.Verify {
-				p.report(Warning, v.line(), v.path, "is false: anybody between here and the upstream can read and change requests")
+				p.note(tlsVerifyOff, v, "is false: anybody between here and the upstream can read and change requests")
 			}
 		},
 		"ca_certificates": p.list(func(v at) {

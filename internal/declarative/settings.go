@@ -88,7 +88,7 @@ func (p *parser) settings(v at) {
 				return
 			}
 			if prefix.Bits() == 0 {
-				p.report(Warning, v.line(), v.path, "trusts everybody: any client can say which address, host and scheme it comes with")
+				p.note(trustsEverybody, v, "trusts everybody: any client can say which address, host and scheme it comes with")
 			}
 			s.TrustedIPs = append(s.TrustedIPs, prefix)
 		}),

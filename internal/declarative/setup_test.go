@@ -2,6 +2,7 @@ package declarative
 
 import (
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,14 +19,28 @@ func read(t testing.TB, src string) *File {
 	return f
 }
 
-// refused parses a file that has to be refused, and returns the errors.
+// refused parses a file that has to be refused, and returns the errors as plain does.
 func refused(t testing.TB, src string, o Options) Problems {
 	t.Helper()
 	f, problems := Parse("kong.yml", []byte(src), o)
 	if f != nil {
 		t.Fatalf("accepted, with:\n%v\nin:\n%s", problems, src)
 	}
-	return problems.Errors()
+	return plain(problems.Errors())
+}
+
+// plain returns findings without their rules and fixes, which lint_test.go is about.
+func plain(problems Problems) Problems {
+	out := slices.Clone(problems)
+	for i := range out {
+		out[i].Rule, out[i].Fix = "", ""
+	}
+	return out
+}
+
+// ofRule are the findings of one rule.
+func ofRule(problems Problems, rule Rule) Problems {
+	return slices.DeleteFunc(slices.Clone(problems), func(p Problem) bool { return p.Rule != rule })
 }
 
 func noEnv(string) (string, bool) { return "", false }

@@ -77,7 +77,7 @@ func (p *parser) healthcheck(v at, depth int) {
 		switch name {
 		case "interval", "successes", "tcp_failures", "timeouts", "http_failures":
 			if value.node.Value != "0" {
-				p.fail(value, "is not supported: targets are not health-checked (0 switches the check off)")
+				p.note(unsupported, value, "is not supported: targets are not health-checked (0 switches the check off)")
 			}
 		default:
 			p.healthcheck(value, depth+1)

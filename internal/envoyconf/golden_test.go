@@ -100,9 +100,9 @@ func TestRefused(t *testing.T) {
 		want      string
 	}{
 		{"a wildcard at the end of an SNI", certificate("a.example, 'b.*'"), nil,
-			"kong.yml:3: certificates[0]: snis has b.*: Envoy chooses a certificate by a name, or by a wildcard as the leftmost label"},
+			"kong.yml:3: certificates[0]: snis has b.*: Envoy chooses a certificate by a name, or by a wildcard as the leftmost label [envoy-limit]"},
 		{"a service with the sidecar's name", "_format_version: '3.0'\nservices:\n- {name: sallyport_sidecar, host: h}\n", nil,
-			"kong.yml:3: services[0]: a service cannot be called sallyport_sidecar in Envoy: it is the name of the sidecar's cluster"},
+			"kong.yml:3: services[0]: a service cannot be called sallyport_sidecar in Envoy: it is the name of the sidecar's cluster [envoy-limit]"},
 		{"TLS without a certificate", "_format_version: '3.0'\n", []declarative.Listener{{Address: ":1", TLS: true}},
 			"the listener :1 is tls, and kong.yml has no certificates"},
 		{"a listener with a name", "_format_version: '3.0'\n", []declarative.Listener{{Address: "example.com:1"}},

@@ -20,9 +20,7 @@ const maxProgram = 1_000_000
 func unsupported(f *declarative.File, o Options) error {
 	var problems declarative.Problems
 	report := func(e declarative.Entity, format string, args ...any) {
-		problems = append(problems, declarative.Problem{
-			Severity: declarative.Error, File: f.Name, Line: e.Line, Path: e.Path, Text: fmt.Sprintf(format, args...),
-		})
+		problems = append(problems, declarative.NewProblem(declarative.EnvoyLimit, f.Name, e.Line, e.Path, fmt.Sprintf(format, args...)))
 	}
 	for _, s := range f.Services {
 		if s.Cluster() == sidecarCluster {

@@ -359,7 +359,7 @@ func oktaRedirect(t *testing.T, s *site) {
 	if v := p.open(s.at("app.example", "/portal/deeper?x=1")); len(v.Chain) != 1 || v.Status != 200 || v.one(t).Target != "/portal/deeper?x=1" {
 		t.Errorf("%v", v.Chain)
 	}
-	if said := s.Check(); !strings.Contains(said, "login_redirect_mode is query: tokens end up in logs") {
+	if said := s.Check(); !strings.Contains(said, "login_redirect_mode: is query: tokens end up in logs") {
 		t.Errorf("check says %s", said)
 	}
 }

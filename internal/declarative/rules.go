@@ -1,0 +1,106 @@
+package declarative
+
+// Rule names a kind of finding. The names stay: people grep for them.
+type Rule string
+
+// The rules. docs/lint.md has a row for each.
+const (
+	// Why a file is refused.
+
+	Unreadable   Rule = "unreadable" // there is no such file, or nobody may read it
+	notYAML      Rule = "not-yaml"
+	unknownField Rule = "unknown-field"
+	unsupported  Rule = "unsupported" // Kong knows it
+	invalid      Rule = "invalid"
+	EnvoyLimit   Rule = "envoy-limit" // only Envoy cannot do it
+
+	// What lets in the wrong ones, or lets out what is secret.
+
+	cookieCrossSite   Rule = "cookie-cross-site"
+	cookieNotHTTPOnly Rule = "cookie-not-http-only"
+	cookieNotSecure   Rule = "cookie-not-secure"
+	endlessSession    Rule = "endless-session"
+	endpointPlainHTTP Rule = "endpoint-plain-http"
+	expiredTokens     Rule = "expired-tokens"
+	idTokensAccepted  Rule = "id-tokens-accepted"
+	issuerPlainHTTP   Rule = "issuer-plain-http"
+	jwksURIPlainHTTP  Rule = "jwks-uri-plain-http"
+	largeLeeway       Rule = "large-leeway"
+	loginTokensQuery  Rule = "login-tokens-in-query"
+	redirectPlainHTTP Rule = "redirect-uri-plain-http"
+	refreshTokenShown Rule = "refresh-token-shown"
+	shortSecret       Rule = "short-secret"
+	shortSession      Rule = "short-session-secret"
+	sslVerifyOff      Rule = "ssl-verify-off"
+	tlsVerifyOff      Rule = "tls-verify-off"
+	tokenInQuery      Rule = "token-in-query"
+	trustEmail        Rule = "trust-email"
+	trustsEverybody   Rule = "trusts-everybody"
+	verifySignature   Rule = "verify-signature-off"
+
+	// What would not work for people.
+
+	aclAlone        Rule = "acl-alone"
+	cookieNotSent   Rule = "cookie-not-sent"
+	redirectURILost Rule = "redirect-uri-lost"
+	sharedCookie    Rule = "shared-cookie"
+
+	// What is worth knowing.
+
+	anonymousAccess  Rule = "anonymous-access"
+	defaultMethods   Rule = "default-auth-methods"
+	disabled         Rule = "disabled"
+	issuersShareKeys Rule = "issuers-share-keys"
+	leftOut          Rule = "left-out"
+	noAudience       Rule = "no-audience"
+	noEffect         Rule = "no-effect"
+)
+
+// rules says of each rule how much it matters, and what to do; "" where the text
+// of a finding says it.
+var rules = map[Rule]struct {
+	severity Severity
+	fix      string
+}{
+	Unreadable:   {Error, ""},
+	notYAML:      {Error, ""},
+	unknownField: {Error, ""},
+	unsupported:  {Error, ""},
+	invalid:      {Error, ""},
+	EnvoyLimit:   {Error, ""},
+
+	cookieCrossSite:   {Warning, "leave it out, or set it to Lax or Strict"},
+	cookieNotHTTPOnly: {Warning, "leave it out, or set it to true"},
+	cookieNotSecure:   {Warning, "leave it out, or set it to true"},
+	endlessSession:    {Warning, "set it to the seconds after which people have to log in again, such as 86400"},
+	expiredTokens:     {Warning, "put exp into claims_to_verify"},
+	endpointPlainHTTP: {Warning, "use the endpoint's https address"},
+	idTokensAccepted:  {Warning, "set it to false, and have clients send access tokens"},
+	issuerPlainHTTP:   {Warning, "use the issuer's https address"},
+	jwksURIPlainHTTP:  {Warning, "use the key set's https address"},
+	largeLeeway:       {Warning, "use at most 300, and keep the clocks in step"},
+	loginTokensQuery:  {Warning, "set it to fragment, or login_tokens to []"},
+	redirectPlainHTTP: {Warning, "use an https address"},
+	refreshTokenShown: {Warning, "take it out of login_tokens"},
+	shortSecret:       {Warning, "use a random secret, of at least 32 bytes for HS256, 48 for HS384 and 64 for HS512"},
+	shortSession:      {Warning, "use at least 32 random bytes, or leave session_secret out to have it generated"},
+	sslVerifyOff:      {Warning, "set it to true, and have the system trust the provider's authority"},
+	tlsVerifyOff:      {Warning, "set it to true, and name the upstream's authority in ca_certificates"},
+	tokenInQuery:      {Warning, "have clients send tokens in the Authorization header"},
+	trustEmail:        {Warning, "set it to false, and have the issuer say email_verified"},
+	trustsEverybody:   {Warning, "name the proxies in front, such as 10.0.0.0/8"},
+	verifySignature:   {Warning, "set it to true"},
+
+	aclAlone:        {Warning, "put an authentication plugin on the route, or take acl off it"},
+	cookieNotSent:   {Warning, "widen the cookie's path or domain, or leave it out"},
+	redirectURILost: {Warning, "use an address on a route of the plugin"},
+	sharedCookie:    {Warning, "use another session_cookie_name"},
+
+	anonymousAccess:  {Info, "take it out, unless the upstream heeds X-Anonymous-Consumer"},
+	defaultMethods:   {Info, "name the auth_methods that are wanted"},
+	disabled:         {Info, "take it out, or set enabled to true"},
+	issuersShareKeys: {Info, "give each issuer a plugin or a credential of its own, unless one provider is behind all of them"},
+	leftOut:          {Info, "take it out, or put what it did in front of the gateway"},
+	noAudience:       {Info, "set audience to what the issuer writes into aud for this API"},
+	noEffect:         {Info, "take it out"},
+}
