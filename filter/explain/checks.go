@@ -152,7 +152,7 @@ func (v *verdict) oidcChecks() (list []Check) {
 
 func (v *verdict) bearerChecks() []Check {
 	c := v.plugin.OIDC
-	if c.NoBearer {
+	if !c.Takes(bundle.Bearer) {
 		return []Check{{Name: checkCredential, Detail: "bearer tokens are not accepted"}}
 	}
 	algorithm := "a signature with a public key"

@@ -53,7 +53,7 @@ func (v *verdict) last(kind wire.Kind) *exchange {
 // explain fills in what is to be said of the plugin.
 func (v *verdict) explain(out *Plugin) {
 	out.Reason = v.code.Error()
-	if v.plugin.OIDC == nil || !v.plugin.OIDC.NoBearer {
+	if v.plugin.OIDC == nil || v.plugin.OIDC.Takes(bundle.Bearer) {
 		v.places = policy.Places(v.driver.request.Headers, v.plugin.Common())
 	}
 	for _, place := range v.places {

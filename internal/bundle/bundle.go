@@ -18,7 +18,7 @@ import (
 
 // Version is the version of the encoding. It changes when an older filter
 // would enforce a newer bundle wrongly.
-const Version = 1
+const Version = 2
 
 // MaxBytes bounds an encoded bundle.
 const MaxBytes = 4 << 20
@@ -97,9 +97,83 @@ type OIDC struct {
 	TrustID  string
 	Trust    *Trust // resolved from TrustID by Decode
 	Required []Requirement
-	NoBearer bool   // bearer tokens are not accepted
-	Login    *Login // nil where there are neither sessions nor logins
-	Identity Identity
+	// Methods are how a caller may be known, in the order in which they are looked for.
+	Methods   []Method
+	Forbidden []string // claims that must not be there
+	Inquiry   *Inquiry // nil where no method asks the issuer about the caller's credential
+	Login     *Login   // nil where there are neither sessions nor logins
+	Identity  Identity
+}
+
+// Takes reports whether callers may be known by m.
+func (o *OIDC) Takes(m Method) bool {
+	for _, have := range o.Methods {
+		if have == m {
+			return true
+		}
+	}
+	return false
+}
+
+// Method is how a caller of an openid-connect instance may be known. The zero Method
+// is none. The authorization code flow, for who is not known, is Login.Begin.
+type Method uint8
+
+// The methods, in Kong's order.
+const (
+	NoMethod          Method = iota
+	Session                  // the cookies of a session
+	Bearer                   // an access token that the issuer's public keys verify
+	Introspection            // an access token, by RFC 7662
+	UserInfo                 // an access token, by OIDC Core §5.3
+	RefreshToken             // redeemed for an access token (RFC 6749 §6)
+	Password                 // a user's (RFC 6749 §4.3), as HTTP Basic
+	ClientCredentials        // the caller's own (RFC 6749 §4.4), as HTTP Basic
+	IDToken                  // that comes beside another credential
+
+	Methods // how many there are; keep last
+)
+
+var methodNames = [Methods]string{
+	Session: "session", Bearer: "bearer", Introspection: "introspection", UserInfo: "userinfo", RefreshToken: "refresh_token",
+	Password: "password", ClientCredentials: "client_credentials", IDToken: "id_token",
+}
+
+// String returns the word of auth_methods; id_token is none of them.
+func (m Method) String() string {
+	if m < Methods {
+		return methodNames[m]
+	}
+	return ""
+}
+
+// ParseMethod returns the method with a word, NoMethod for none.
+func ParseMethod(word string) Method {
+	for m, name := range methodNames {
+		if name == word {
+			return Method(m)
+		}
+	}
+	return NoMethod
+}
+
+// Inquiry is what the filter has to know of an instance that asks its issuer about
+// callers' credentials.
+type Inquiry struct {
+	IntrospectJWT bool   // also tokens that have been verified
+	RefreshHeader string // lower case; where a refresh token is looked for
+	IDTokenHeader string // where an ID token is looked for, "" for nowhere
+	// Keep leaves credentials that were judged to the upstream.
+	Keep bool
+	Sent []Sent
+}
+
+// Sent is a parameter, a header or one of the query, that the caller may add to what
+// the issuer is asked by a method.
+type Sent struct {
+	Method Method
+	Header bool
+	Name   string // a header's in lower case
 }
 
 // Login is what the filter has to know of an instance with sessions. Everything

@@ -74,7 +74,7 @@ func (m maker) bundle() *Bundle {
 			p.ACL = &ACL{Groups: append(list(m, m.text), "g"), Deny: m.IntN(2) == 0, HideHeader: m.IntN(2) == 0, Authenticated: m.IntN(2) == 0}
 		} else if len(b.Trust) > 0 && m.IntN(2) == 0 {
 			t := b.Trust[m.IntN(len(b.Trust))]
-			p.OIDC = &OIDC{Common: m.common(), TrustID: t.ID, Trust: t}
+			p.OIDC = &OIDC{Common: m.common(), TrustID: t.ID, Trust: t, Methods: []Method{Bearer}}
 			p.OIDC.Required = list(m, func() Requirement {
 				return Requirement{Claim: append(list(m, m.text), "scope"), Any: claims.ParseRequirement([]string{"a b", "c"}), Scope: m.IntN(2) == 0}
 			})
@@ -141,57 +141,57 @@ func TestRoundTrip(t *testing.T) {
 // A bundle is taken over whole or not at all.
 func TestDecodeRefuses(t *testing.T) {
 	const jwt = `{"id":"p","jwt":{"key_claim":"iss"}}`
-	const oidc = `{"id":"p","oidc":{"trust":"t"}}`
+	const oidc = `{"id":"p","oidc":{"trust":"t","methods":["bearer"]}}`
 	const trust = `"trust":[{"id":"t","hash":"h"}]`
 	tests := []struct {
 		name, src string
 		want      error
 	}{
-		{"the least", `{"version":1,"epoch":"e"}`, nil},
-		{"zeros that are written out", `{"version":1,"epoch":"e","generation":0,"routes":[{"name":"r","require_https":0,"grpc":false}]}`, nil},
-		{"members of a later version", `{"version":1,"epoch":"e","more":{"x":[1]},"routes":[{"name":"r","more":1}]}`, nil},
-		{"a whole one", `{"version":1,"epoch":"e",` + trust + `,"plugins":[` + jwt + `,` + oidc + `],"routes":[{"name":"r","chain":[1,0]}]}`, nil},
+		{"the least", `{"version":2,"epoch":"e"}`, nil},
+		{"zeros that are written out", `{"version":2,"epoch":"e","generation":0,"routes":[{"name":"r","require_https":0,"grpc":false}]}`, nil},
+		{"members of a later version", `{"version":2,"epoch":"e","more":{"x":[1]},"routes":[{"name":"r","more":1}]}`, nil},
+		{"a whole one", `{"version":2,"epoch":"e",` + trust + `,"plugins":[` + jwt + `,` + oidc + `],"routes":[{"name":"r","chain":[1,0]}]}`, nil},
 		{"nothing", ``, jsonx.ErrSyntax},
-		{"a member twice", `{"version":1,"version":1,"epoch":"e"}`, jsonx.ErrDuplicate},
+		{"a member twice", `{"version":2,"version":2,"epoch":"e"}`, jsonx.ErrDuplicate},
 		{"no version", `{"epoch":"e"}`, ErrVersion},
-		{"a later version", `{"version":2,"epoch":"e"}`, ErrVersion},
+		{"a later version", `{"version":3,"epoch":"e"}`, ErrVersion},
 		{"a version in quotes", `{"version":"1","epoch":"e"}`, ErrVersion},
 		{"no object", `[]`, ErrVersion},
-		{"no epoch", `{"version":1}`, ErrInvalid},
-		{"an epoch that is no text", `{"version":1,"epoch":7}`, ErrInvalid},
-		{"a negative generation", `{"version":1,"epoch":"e","generation":-1}`, ErrInvalid},
-		{"a generation with a fraction", `{"version":1,"epoch":"e","generation":1.5}`, ErrInvalid},
-		{"routes that are no list", `{"version":1,"epoch":"e","routes":{"r":{"name":"r"}}}`, ErrInvalid},
-		{"plugins that are no list", `{"version":1,"epoch":"e","plugins":"x"}`, ErrInvalid},
-		{"trust records that are no list", `{"version":1,"epoch":"e","trust":7}`, ErrInvalid},
-		{"null for a list", `{"version":1,"epoch":"e","routes":null}`, ErrInvalid},
-		{"a route without a name", `{"version":1,"epoch":"e","routes":[{}]}`, ErrInvalid},
-		{"a route that is no object", `{"version":1,"epoch":"e","routes":["r"]}`, ErrInvalid},
-		{"a route twice", `{"version":1,"epoch":"e","routes":[{"name":"r"},{"name":"r"}]}`, ErrInvalid},
-		{"a chain with a plugin that is not there", `{"version":1,"epoch":"e","plugins":[` + jwt + `],"routes":[{"name":"r","chain":[1]}]}`, ErrInvalid},
-		{"a chain with a negative plugin", `{"version":1,"epoch":"e","plugins":[` + jwt + `],"routes":[{"name":"r","chain":[-1]}]}`, ErrInvalid},
-		{"a chain that is no list", `{"version":1,"epoch":"e","plugins":[` + jwt + `],"routes":[{"name":"r","chain":0}]}`, ErrInvalid},
-		{"a chain with text", `{"version":1,"epoch":"e","plugins":[` + jwt + `],"routes":[{"name":"r","chain":["0"]}]}`, ErrInvalid},
-		{"another status than a redirect's", `{"version":1,"epoch":"e","routes":[{"name":"r","require_https":200}]}`, ErrInvalid},
-		{"grpc that is no boolean", `{"version":1,"epoch":"e","routes":[{"name":"r","grpc":1}]}`, ErrInvalid},
-		{"a plugin of no kind", `{"version":1,"epoch":"e","plugins":[{"id":"p"}]}`, ErrInvalid},
-		{"a plugin of two kinds", `{"version":1,"epoch":"e",` + trust + `,"plugins":[{"id":"p","jwt":{"key_claim":"k"},"oidc":{"trust":"t"}}]}`, ErrInvalid},
-		{"a plugin without an id", `{"version":1,"epoch":"e","plugins":[{"jwt":{"key_claim":"k"}}]}`, ErrInvalid},
-		{"a jwt plugin without a key claim", `{"version":1,"epoch":"e","plugins":[{"id":"p","jwt":{}}]}`, ErrInvalid},
-		{"a jwt plugin that is no object", `{"version":1,"epoch":"e","plugins":[{"id":"p","jwt":true}]}`, ErrInvalid},
-		{"verify_exp that is no boolean", `{"version":1,"epoch":"e","plugins":[{"id":"p","jwt":{"key_claim":"k","verify_exp":"true"}}]}`, ErrInvalid},
-		{"an algorithm that nobody knows", `{"version":1,"epoch":"e","plugins":[{"id":"p","jwt":{"key_claim":"k","alg":["none"]}}]}`, ErrInvalid},
-		{"a negative leeway", `{"version":1,"epoch":"e","plugins":[{"id":"p","jwt":{"key_claim":"k","leeway":-1}}]}`, ErrInvalid},
-		{"an anonymous consumer that is text", `{"version":1,"epoch":"e","plugins":[{"id":"p","jwt":{"key_claim":"k","anonymous":"x"}}]}`, ErrInvalid},
-		{"an issuer without a trust record", `{"version":1,"epoch":"e","plugins":[` + oidc + `]}`, ErrInvalid},
-		{"a requirement without a claim", `{"version":1,"epoch":"e",` + trust + `,"plugins":[{"id":"p","oidc":{"trust":"t","required":[{"any":["a"]}]}}]}`, ErrInvalid},
-		{"a requirement that all meet", `{"version":1,"epoch":"e",` + trust + `,"plugins":[{"id":"p","oidc":{"trust":"t","required":[{"claim":["a"]}]}}]}`, ErrInvalid},
-		{"a trust record without an id", `{"version":1,"epoch":"e","trust":[{"hash":"h"}]}`, ErrInvalid},
-		{"a trust record without a hash", `{"version":1,"epoch":"e","trust":[{"id":"t"}]}`, ErrInvalid},
-		{"a trust record twice", `{"version":1,"epoch":"e","trust":[{"id":"t","hash":"h"},{"id":"t","hash":"i"}]}`, ErrInvalid},
-		{"a key that is not base64", `{"version":1,"epoch":"e","trust":[{"id":"t","hash":"h","keys":[{"der":"*"}]}]}`, ErrInvalid},
-		{"too deep", `{"version":1,"epoch":"e","x":[[[[[[[[[[1]]]]]]]]]]}`, jsonx.ErrDepth},
-		{"too long", `{"version":1,"epoch":"` + strings.Repeat("e", MaxBytes) + `"}`, jsonx.ErrSize},
+		{"no epoch", `{"version":2}`, ErrInvalid},
+		{"an epoch that is no text", `{"version":2,"epoch":7}`, ErrInvalid},
+		{"a negative generation", `{"version":2,"epoch":"e","generation":-1}`, ErrInvalid},
+		{"a generation with a fraction", `{"version":2,"epoch":"e","generation":1.5}`, ErrInvalid},
+		{"routes that are no list", `{"version":2,"epoch":"e","routes":{"r":{"name":"r"}}}`, ErrInvalid},
+		{"plugins that are no list", `{"version":2,"epoch":"e","plugins":"x"}`, ErrInvalid},
+		{"trust records that are no list", `{"version":2,"epoch":"e","trust":7}`, ErrInvalid},
+		{"null for a list", `{"version":2,"epoch":"e","routes":null}`, ErrInvalid},
+		{"a route without a name", `{"version":2,"epoch":"e","routes":[{}]}`, ErrInvalid},
+		{"a route that is no object", `{"version":2,"epoch":"e","routes":["r"]}`, ErrInvalid},
+		{"a route twice", `{"version":2,"epoch":"e","routes":[{"name":"r"},{"name":"r"}]}`, ErrInvalid},
+		{"a chain with a plugin that is not there", `{"version":2,"epoch":"e","plugins":[` + jwt + `],"routes":[{"name":"r","chain":[1]}]}`, ErrInvalid},
+		{"a chain with a negative plugin", `{"version":2,"epoch":"e","plugins":[` + jwt + `],"routes":[{"name":"r","chain":[-1]}]}`, ErrInvalid},
+		{"a chain that is no list", `{"version":2,"epoch":"e","plugins":[` + jwt + `],"routes":[{"name":"r","chain":0}]}`, ErrInvalid},
+		{"a chain with text", `{"version":2,"epoch":"e","plugins":[` + jwt + `],"routes":[{"name":"r","chain":["0"]}]}`, ErrInvalid},
+		{"another status than a redirect's", `{"version":2,"epoch":"e","routes":[{"name":"r","require_https":200}]}`, ErrInvalid},
+		{"grpc that is no boolean", `{"version":2,"epoch":"e","routes":[{"name":"r","grpc":1}]}`, ErrInvalid},
+		{"a plugin of no kind", `{"version":2,"epoch":"e","plugins":[{"id":"p"}]}`, ErrInvalid},
+		{"a plugin of two kinds", `{"version":2,"epoch":"e",` + trust + `,"plugins":[{"id":"p","jwt":{"key_claim":"k"},"oidc":{"trust":"t","methods":["bearer"]}}]}`, ErrInvalid},
+		{"a plugin without an id", `{"version":2,"epoch":"e","plugins":[{"jwt":{"key_claim":"k"}}]}`, ErrInvalid},
+		{"a jwt plugin without a key claim", `{"version":2,"epoch":"e","plugins":[{"id":"p","jwt":{}}]}`, ErrInvalid},
+		{"a jwt plugin that is no object", `{"version":2,"epoch":"e","plugins":[{"id":"p","jwt":true}]}`, ErrInvalid},
+		{"verify_exp that is no boolean", `{"version":2,"epoch":"e","plugins":[{"id":"p","jwt":{"key_claim":"k","verify_exp":"true"}}]}`, ErrInvalid},
+		{"an algorithm that nobody knows", `{"version":2,"epoch":"e","plugins":[{"id":"p","jwt":{"key_claim":"k","alg":["none"]}}]}`, ErrInvalid},
+		{"a negative leeway", `{"version":2,"epoch":"e","plugins":[{"id":"p","jwt":{"key_claim":"k","leeway":-1}}]}`, ErrInvalid},
+		{"an anonymous consumer that is text", `{"version":2,"epoch":"e","plugins":[{"id":"p","jwt":{"key_claim":"k","anonymous":"x"}}]}`, ErrInvalid},
+		{"an issuer without a trust record", `{"version":2,"epoch":"e","plugins":[` + oidc + `]}`, ErrInvalid},
+		{"a requirement without a claim", `{"version":2,"epoch":"e",` + trust + `,"plugins":[{"id":"p","oidc":{"trust":"t","methods":["bearer"],"required":[{"any":["a"]}]}}]}`, ErrInvalid},
+		{"a requirement that all meet", `{"version":2,"epoch":"e",` + trust + `,"plugins":[{"id":"p","oidc":{"trust":"t","methods":["bearer"],"required":[{"claim":["a"]}]}}]}`, ErrInvalid},
+		{"a trust record without an id", `{"version":2,"epoch":"e","trust":[{"hash":"h"}]}`, ErrInvalid},
+		{"a trust record without a hash", `{"version":2,"epoch":"e","trust":[{"id":"t"}]}`, ErrInvalid},
+		{"a trust record twice", `{"version":2,"epoch":"e","trust":[{"id":"t","hash":"h"},{"id":"t","hash":"i"}]}`, ErrInvalid},
+		{"a key that is not base64", `{"version":2,"epoch":"e","trust":[{"id":"t","hash":"h","keys":[{"der":"*"}]}]}`, ErrInvalid},
+		{"too deep", `{"version":2,"epoch":"e","x":[[[[[[[[[[1]]]]]]]]]]}`, jsonx.ErrDepth},
+		{"too long", `{"version":2,"epoch":"` + strings.Repeat("e", MaxBytes) + `"}`, jsonx.ErrSize},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -237,7 +237,7 @@ func TestKeyAllows(t *testing.T) {
 
 // The result shares no memory with the source: an arena is used again.
 func TestDecodeCopies(t *testing.T) {
-	src := []byte(`{"version":1,"epoch":"epoch","routes":[{"name":"route"}]}`)
+	src := []byte(`{"version":2,"epoch":"epoch","routes":[{"name":"route"}]}`)
 	b, err := Decode(unsafe.String(&src[0], len(src)))
 	if err != nil {
 		t.Fatal(err)
@@ -254,7 +254,7 @@ func FuzzDecode(f *testing.F) {
 	for seed := range uint64(10) {
 		f.Add(string(maker{rand.New(rand.NewPCG(seed, 2))}.bundle().Encode()))
 	}
-	f.Add(`{"version":1,"epoch":"e","routes":{"r":1}}`)
+	f.Add(`{"version":2,"epoch":"e","routes":{"r":1}}`)
 	f.Fuzz(func(t *testing.T, src string) {
 		b, err := Decode(src)
 		if err != nil {

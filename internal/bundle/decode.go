@@ -239,7 +239,9 @@ func (d *decoder) plugin(v jsonx.Value) *Plugin {
 			d.bad = d.bad || len(r.Claim) == 0 || len(r.Any) == 0
 			p.OIDC.Required = append(p.OIDC.Required, r)
 		}
-		p.OIDC.NoBearer = d.bool(o.Get("no_bearer"))
+		p.OIDC.Methods = d.methods(o.Get("methods"))
+		p.OIDC.Forbidden = d.texts(o.Get("forbidden"))
+		p.OIDC.Inquiry = d.inquiry(o.Get("inquiry"))
 		p.OIDC.Login = d.login(o.Get("login"))
 		p.OIDC.Identity = d.identity(o.Get("identity"))
 	}

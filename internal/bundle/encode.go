@@ -94,7 +94,16 @@ func (p *Plugin) write(w *jsonx.Writer) {
 			w.Close('}')
 		}
 		w.Close(']')
-		w.BoolMember("no_bearer", p.OIDC.NoBearer)
+		names := make([]string, len(p.OIDC.Methods))
+		for i, m := range p.OIDC.Methods {
+			names[i] = m.String()
+		}
+		w.StringsMember("methods", names)
+		w.StringsMember("forbidden", p.OIDC.Forbidden)
+		if p.OIDC.Inquiry != nil {
+			w.Name("inquiry")
+			p.OIDC.Inquiry.write(w)
+		}
 		if p.OIDC.Login != nil {
 			w.Name("login")
 			p.OIDC.Login.write(w)

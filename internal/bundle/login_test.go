@@ -67,7 +67,7 @@ func TestLoginRoundTrip(t *testing.T) {
 		trust := m.trust("t")
 		want := &Bundle{Epoch: "e", Trust: []*Trust{trust}, Routes: map[string]*Route{}}
 		for i := range 1 + m.IntN(3) {
-			p := &Plugin{ID: fmt.Sprint("p", i), OIDC: &OIDC{Common: m.common(), TrustID: "t", Trust: trust, NoBearer: m.bool(), Identity: m.identity(t)}}
+			p := &Plugin{ID: fmt.Sprint("p", i), OIDC: &OIDC{Common: m.common(), TrustID: "t", Trust: trust, Methods: []Method{Method(1 + i%int(Methods-1))}, Identity: m.identity(t)}}
 			if m.bool() {
 				p.OIDC.Login = m.login()
 			}
@@ -172,7 +172,7 @@ func TestLoginDecodeRefuses(t *testing.T) {
 		`"login":{` + cookies + `,"unauthorized_redirect":[]}`:                   false,
 		`"login":{` + cookies + `,"display_errors":"false"}`:                     false,
 		`"login":{` + cookies + `,"keep_forbidden":0}`:                           false,
-		`"no_bearer":1`:                                                          false,
+		`"methods":["x"]`:                                                        false,
 		`"identity":{}`:                                                          true,
 		`"identity":[]`:                                                          false,
 		`"identity":{"upstream":[{"header":"x","claim":["a"]}]}`:                 true,
@@ -203,7 +203,7 @@ func TestLoginDecodeRefuses(t *testing.T) {
 		`"identity":{"trust_email":1}`:                                                                     false,
 	}
 	for src, ok := range tests {
-		whole := `{"version":1,"epoch":"e","trust":[{"id":"t","hash":"h"}],"plugins":[{"id":"p","oidc":{"trust":"t",` + src + `}}]}`
+		whole := `{"version":2,"epoch":"e","trust":[{"id":"t","hash":"h"}],"plugins":[{"id":"p","oidc":{"trust":"t","methods":["bearer"],` + src + `}}]}`
 		if b, err := Decode(whole); (err == nil) != ok || (b != nil) != ok {
 			t.Errorf("%s: %v", src, err)
 		}
@@ -212,7 +212,7 @@ func TestLoginDecodeRefuses(t *testing.T) {
 
 // What was read shares no memory with the source.
 func TestLoginCopies(t *testing.T) {
-	src := []byte(`{"version":1,"epoch":"e","trust":[{"id":"t","hash":"h"}],"plugins":[{"id":"p","oidc":{"trust":"t",` +
+	src := []byte(`{"version":2,"epoch":"e","trust":[{"id":"t","hash":"h"}],"plugins":[{"id":"p","oidc":{"trust":"t","methods":["bearer"],` +
 		`"login":{"session_cookie":"session","flow_cookie":"flow","logout_methods":["GET"]},"identity":{"upstream":[{"header":"x-a","claim":["a"]}]}}}]}`)
 	b, err := Decode(unsafe.String(&src[0], len(src)))
 	if err != nil {

@@ -18,20 +18,13 @@ type Login struct {
 	DisabledSession []string // methods that begin no session
 	InstanceName    string
 
-	ClientIDs     []string
-	ClientSecrets []redact.Secret // paired by index
-	ClientAuth    string          // "" for what discovery offers
-	ClientAlg     jose.Alg        // of private_key_jwt
-	Scopes        []string
-	RedirectURIs  []string
-	MaxAge        int64     // seconds, -1 for none
-	QueryArgs     []Pair    // added to the authorization request
-	QueryArgsOf   []string  // parameters of the client's own that are handed on
-	Endpoints     Endpoints // instead of discovery's
-	Domains       []string  // accepted hd
-	SkipSignature bool      // of tokens that the sidecar fetches (verify_signature: false)
-	UserInfo      bool      // is fetched at login
-	Refresh       bool
+	Client
+	RedirectURIs []string
+	MaxAge       int64    // seconds, -1 for none
+	QueryArgs    []Pair   // added to the authorization request
+	QueryArgsOf  []string // parameters of the client's own that are handed on
+	UserInfo     bool     // is fetched at login
+	Refresh      bool
 
 	SessionSecrets               []redact.Secret // a ring: the first seals, all open
 	SessionAudience              string
@@ -55,7 +48,7 @@ type Login struct {
 type Pair struct{ Name, Value string }
 
 // Endpoints are URLs of an identity provider; "" for discovery's.
-type Endpoints struct{ Authorization, Token, UserInfo, Revocation, EndSession string }
+type Endpoints struct{ Authorization, Token, UserInfo, Revocation, EndSession, Introspection string }
 
 // CookieSettings are the attributes of a cookie (RFC 6265bis §4.1.2).
 type CookieSettings struct {
@@ -85,7 +78,7 @@ func newLogin() *loginReader {
 		return CookieSettings{Name: name, Path: "/", SameSite: "Lax", HTTPOnly: true}
 	}
 	return &loginReader{Login: &Login{
-		Scopes: []string{"openid"}, MaxAge: -1, Refresh: true, SessionAudience: "default",
+		Client: Client{Scopes: []string{"openid"}}, MaxAge: -1, Refresh: true, SessionAudience: "default",
 		Idling: 900, Rolling: 3600, Absolute: 86400, FlowTimeout: 600,
 		SessionCookie: cookie("session"), FlowCookie: cookie("authorization"),
 		LoginAction: "upstream", LoginMode: "fragment", LoginTokens: []string{"id_token"},

@@ -26,9 +26,12 @@ type OIDCConfig struct {
 	QueryNames     []string
 	Verify         bool  // the IdP's certificate
 	Timeout        int64 // of requests to the IdP, milliseconds
-	Bearer         bool
-	Login          *Login // nil where auth_methods has neither session nor authorization_code
-	Identity       Identity
+	// Methods are how callers may be known: session, bearer and those of an Inquiry, in
+	// the order in which they are looked for. The last is id_token.
+	Methods  []string
+	Inquiry  *Inquiry // nil for none
+	Login    *Login   // nil where auth_methods has neither session nor authorization_code
+	Identity Identity
 
 	// Beyond Kong.
 	Algorithms     []jose.Alg
@@ -185,10 +188,11 @@ func (p *parser) methods(v at, c *OIDCConfig, l *loginReader, methods []string, 
 	case len(methods) == 0 && !p.failedAt(v.path):
 		p.fail(v, "auth_methods is empty: nobody could pass")
 	}
+	bearer := false
 	for _, m := range methods {
 		switch m {
 		case "bearer":
-			c.Bearer = true
+			bearer = true
 		case "session":
 			l.Session = true
 		case "authorization_code":
@@ -197,8 +201,13 @@ func (p *parser) methods(v at, c *OIDCConfig, l *loginReader, methods []string, 
 	}
 	// A login without a session would end in the next login. Kong says that session
 	// has to be named for it to be used; its own example does not (S0-02, S0-16).
-	l.BearerSession = l.Session && c.Bearer
-	l.Session = l.Session || l.Begin
+	l.BearerSession = l.Session && bearer
+	if l.Session = l.Session || l.Begin; l.Session {
+		c.Methods = append(c.Methods, "session")
+	}
+	if bearer {
+		c.Methods = append(c.Methods, "bearer")
+	}
 }
 
 // nulls returns the members of a plugin's configuration that are explicitly null.

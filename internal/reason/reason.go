@@ -89,6 +89,12 @@ const (
 	SignatureMalformed
 	// SignatureInvalid: the signature does not verify.
 	SignatureInvalid
+	// TokenInactive: the issuer says that the token is not active (RFC 7662 §2.2).
+	TokenInactive
+	// CredentialRefused: the issuer does not take the caller's password, secret or refresh token.
+	CredentialRefused
+	// Unjudgeable: the issuer has no way to judge such a credential.
+	Unjudgeable
 	// ConsumerUnknown: the credential's consumer is gone.
 	ConsumerUnknown
 
@@ -112,6 +118,8 @@ const (
 	ScopeMissing
 	// ClaimMissingRequired: the token is good but a claim lacks a required value.
 	ClaimMissingRequired
+	// ClaimForbidden: the token is good but has a claim that it must not have.
+	ClaimForbidden
 	// GroupRefused: the caller's groups are not among those that may pass.
 	GroupRefused
 	// ConsumerMissing: the token is good but no consumer belongs to it.
@@ -275,6 +283,9 @@ var table = [Count]entry{
 	KeyUnknown:         {"key_unknown", 401, invalidToken, textInvalid},
 	SignatureMalformed: {"signature_malformed", 401, invalidToken, textInvalid},
 	SignatureInvalid:   {"signature_invalid", 401, invalidToken, textInvalid},
+	TokenInactive:      {"token_inactive", 401, invalidToken, "The token is not active"},
+	CredentialRefused:  {"credential_refused", 401, "", "Unauthorized"},
+	Unjudgeable:        {"unjudgeable", 401, invalidToken, textInvalid},
 	ConsumerUnknown:    {"consumer_unknown", 401, "", textInvalid},
 
 	ClaimMissing:         {"claim_missing", 401, invalidToken, textInvalid},
@@ -286,6 +297,7 @@ var table = [Count]entry{
 	AudienceMismatch:     {"audience_mismatch", 401, invalidToken, textInvalid},
 	ScopeMissing:         {"scope_missing", 403, insufficientScope, "Forbidden"},
 	ClaimMissingRequired: {"claim_missing_required", 403, insufficientScope, "Forbidden"},
+	ClaimForbidden:       {"claim_forbidden", 403, insufficientScope, "Forbidden"},
 	GroupRefused:         {"group_refused", 403, "", "You cannot consume this service"},
 
 	ConsumerMissing: {"consumer_missing", 403, insufficientScope, "Forbidden"},

@@ -51,7 +51,8 @@ type Response struct {
 	Body    string
 }
 
-// Session is a session that holds.
+// Session is a session that holds, or what an issuer says of a credential: that has
+// no ID.
 type Session struct {
 	ID     string   // for people and logs; opens nothing
 	Keys   []string // a change that names one of them ends the session
@@ -61,6 +62,10 @@ type Session struct {
 	Token  string   // the access token
 	// IDToken is the ID token itself, where a header wants it.
 	IDToken string
+	// Introspected says that Access is what introspection has answered.
+	Introspected bool
+	// Refresh is a refresh token that the caller gets in the place of its own.
+	Refresh string
 	Opaque  bool  // the access token says nothing that we can read
 	Until   int64 // Unix seconds; from then on the sidecar is asked again
 	// SetCookies are values of Set-Cookie for this answer alone.
@@ -77,23 +82,30 @@ func (r *Request) write(w *jsonx.Writer) {
 	w.StringMember("route", r.Route)
 	w.BoolMember("navigation", r.Navigation)
 	w.IntMember("attempt", r.Attempt)
-	if len(r.Cookies) > 0 {
-		w.Name("cookies")
-		w.Open('[')
-		for _, c := range r.Cookies {
-			w.Open('[')
-			w.String(c.Name)
-			w.String(c.Value)
-			w.Close(']')
-		}
-		w.Close(']')
-	}
+	writePairs(w, "cookies", r.Cookies)
 	w.StringMember("peer", r.Peer)
 	w.BoolMember("trusted", r.Trusted)
 	w.IntMember("port", r.Port)
 	w.StringMember("forwarded_host", r.ForwardedHost)
 	w.StringMember("forwarded_port", r.ForwardedPort)
 	w.Close('}')
+}
+
+// writePairs writes names with values, nothing for none.
+func writePairs[P Cookie | Header](w *jsonx.Writer, member string, pairs []P) {
+	if len(pairs) == 0 {
+		return
+	}
+	w.Name(member)
+	w.Open('[')
+	for _, p := range pairs {
+		pair := Header(p)
+		w.Open('[')
+		w.String(pair.Name)
+		w.String(pair.Value)
+		w.Close(']')
+	}
+	w.Close(']')
 }
 
 // reader reads members; bad is set by the first that has the wrong type.
@@ -163,17 +175,7 @@ func readRequest(v jsonx.Value) (*Request, bool) {
 func (r *Response) write(w *jsonx.Writer) {
 	w.Open('{')
 	w.IntMember("status", r.Status)
-	if len(r.Headers) > 0 {
-		w.Name("headers")
-		w.Open('[')
-		for _, h := range r.Headers {
-			w.Open('[')
-			w.String(h.Name)
-			w.String(h.Value)
-			w.Close(']')
-		}
-		w.Close(']')
-	}
+	writePairs(w, "headers", r.Headers)
 	w.StringMember("body", r.Body)
 	w.Close('}')
 }
@@ -197,6 +199,8 @@ func (s *Session) write(w *jsonx.Writer) {
 	w.StringMember("info", s.Info)
 	w.StringMember("token", s.Token)
 	w.StringMember("id_token", s.IDToken)
+	w.BoolMember("introspected", s.Introspected)
+	w.StringMember("refresh", s.Refresh)
 	w.BoolMember("opaque", s.Opaque)
 	w.IntMember("until", s.Until)
 	w.StringsMember("set_cookies", s.SetCookies)
@@ -211,9 +215,10 @@ func readSession(v jsonx.Value) (*Session, bool) {
 	s := &Session{
 		ID: d.text(v.Get("id")), Keys: d.texts(v.Get("keys")), Access: d.text(v.Get("access")),
 		Claims: d.text(v.Get("claims")), Info: d.text(v.Get("info")), Token: d.text(v.Get("token")),
+		Introspected: d.bool(v.Get("introspected")), Refresh: d.text(v.Get("refresh")),
 		IDToken: d.text(v.Get("id_token")), Opaque: d.bool(v.Get("opaque")), Until: d.int(v.Get("until")),
 		SetCookies: d.texts(v.Get("set_cookies")),
 	}
 	// Without a key nothing could end it.
-	return s, !d.bad && s.ID != "" && len(s.Keys) > 0
+	return s, !d.bad && (s.ID == "" || len(s.Keys) > 0)
 }

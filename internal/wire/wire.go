@@ -63,6 +63,9 @@ const (
 	Keys
 	// Consumer asks for the consumer whose By has Value.
 	Consumer
+	// Inquire hands over a credential that only its issuer can judge. Method says how
+	// it is to be asked, Value is the credential, Sent what the caller adds for the issuer.
+	Inquire
 	// Open asks for the session of the cookies of Request.
 	Open
 	// Establish asks for a session for the bearer token Input and Signature.
@@ -78,7 +81,7 @@ const (
 )
 
 var kindNames = [kinds]string{
-	Lookup: "lookup", Verify: "verify", Keys: "keys", Consumer: "consumer",
+	Lookup: "lookup", Verify: "verify", Keys: "keys", Consumer: "consumer", Inquire: "inquire",
 	Open: "open", Establish: "establish", Begin: "begin", Callback: "callback", Logout: "logout",
 }
 
@@ -107,7 +110,10 @@ type Question struct {
 	Signature  string // decoded
 
 	By      []string // Consumer: id, username, custom_id; the first that fits counts
-	Value   string   // Consumer
+	Value   string   // Consumer; Inquire: a token, or user and password with a colon between
+	Method  string   // Inquire: one of the methods of bundle.Method
+	Beside  string   // Inquire about an ID token: the access token that it came with
+	Sent    []Header // Inquire: what the configuration lets callers add, by name
 	Request *Request // Open and what follows it
 }
 
@@ -129,6 +135,9 @@ func (q *Question) Encode() []byte {
 	}
 	w.StringsMember("by", q.By)
 	w.StringMember("value", q.Value)
+	w.StringMember("method", q.Method)
+	w.StringMember("beside", q.Beside)
+	writePairs(w, "sent", q.Sent)
 	if q.Request != nil {
 		w.Name("request")
 		q.Request.write(w)
@@ -172,6 +181,8 @@ func DecodeQuestion(src string) (q Question, ok bool) {
 	q.Signature = string(sig)
 	d := &reader{}
 	q.By, q.Value = d.texts(root.Get("by")), text("value")
+	q.Method, q.Beside = text("method"), text("beside")
+	d.pairs(root.Get("sent"), func(name, value string) { q.Sent = append(q.Sent, Header{name, value}) })
 	var okRequest bool
 	q.Request, okRequest = readRequest(root.Get("request"))
 	return q, ok && err == nil && q.Kind != 0 && !d.bad && okRequest && (q.Request != nil) == q.Kind.OfBrowser()
@@ -197,7 +208,10 @@ type Answer struct {
 	Trust      *bundle.Trust      // Keys for a trust record
 	Verdict    Verdict            // Verify; Lookup that brought a token
 	Consumer   *bundle.Consumer   // Consumer
-	Session    *Session           // Open
+	Session    *Session           // Open, Inquire
+	// Until is when a refusal has to be asked for again, in Unix seconds; 0: it is not
+	// to be remembered.
+	Until int64 // Inquire
 	// Response is what the client gets, for Begin, Callback and Logout. Code says what
 	// it is: a step of a login, or why there is none.
 	Response *Response
@@ -238,6 +252,7 @@ func (a *Answer) Encode() []byte {
 		w.Name("session")
 		a.Session.write(w)
 	}
+	w.IntMember("until", a.Until)
 	if a.Response != nil {
 		w.Name("response")
 		a.Response.write(w)
@@ -298,6 +313,7 @@ func DecodeAnswer(src string) (a Answer, ok bool) {
 		}
 	}
 	d := &reader{}
+	a.Until = d.int(root.Get("until"))
 	a.SetCookies = d.texts(root.Get("set_cookies"))
 	var okSession, okResponse bool
 	a.Session, okSession = readSession(root.Get("session"))

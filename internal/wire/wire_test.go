@@ -168,7 +168,7 @@ func TestDecodeAnswer(t *testing.T) {
 		`{"feed":"f","response":{"status":200,"headers":[["a"]]}}`:                       false,
 		`{"feed":"f","session":{"id":"s","keys":["k"]}}`:                                 true,
 		`{"feed":"f","session":{"id":"s"}}`:                                              false,
-		`{"feed":"f","session":{"keys":["k"]}}`:                                          false,
+		`{"feed":"f","session":{"keys":["k"]}}`:                                          true,
 		`{"feed":"f","session":[]}`:                                                      false,
 		`{"feed":"f","consumer":{"id":"c"}}`:                                             true,
 		`{"feed":"f","consumer":{"username":"c"}}`:                                       false,

@@ -291,7 +291,7 @@ func (w *world) withBundle() *world {
 }
 
 func testBundle(generation uint64) string {
-	oidc := &bundle.Plugin{ID: "o", OIDC: &bundle.OIDC{Common: bundle.Common{HeaderNames: []string{"authorization"}}, TrustID: "t"}}
+	oidc := &bundle.Plugin{ID: "o", OIDC: &bundle.OIDC{Common: bundle.Common{HeaderNames: []string{"authorization"}}, TrustID: "t", Methods: []bundle.Method{bundle.Bearer}}}
 	jwt := &bundle.Plugin{ID: "j", JWT: &bundle.JWT{Common: bundle.Common{HeaderNames: []string{"authorization"}}, KeyClaim: "iss"}}
 	b := &bundle.Bundle{
 		Epoch: "e", Generation: generation, Source: "s",

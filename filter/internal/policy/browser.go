@@ -283,7 +283,7 @@ func (r *run) forPerson() bool {
 // takeSession takes the answer to the question for a session.
 func (r *run) takeSession(asked *Question, answer *wire.Answer) {
 	switch {
-	case answer.Session != nil:
+	case answer.Session != nil && answer.Session.ID != "":
 		key := string(sessionKey(nil, asked.Instance, asked.Request.Scheme, asked.Request.Cookies))
 		if r.try.session = readSession(key, answer.Session); r.try.session == nil {
 			r.try.closed = reason.SidecarAnswer

@@ -83,7 +83,7 @@ func (r *run) authenticated() {
 	switch {
 	case r.try.known != nil:
 		r.who.judged = true
-	case r.try.session != nil && !r.plugin().OIDC.NoBearer:
+	case r.try.session != nil && r.plugin().OIDC.Takes(bundle.Bearer):
 		r.who.session, r.who.reads = r.try.session, r.plugin().OIDC.HeaderNames
 	}
 	for _, c := range r.try.setCookies {

@@ -51,7 +51,7 @@ func fuzzEngine(t testing.TB) *policy.Engine {
 	t.Helper()
 	common := bundle.Common{HeaderNames: []string{"authorization"}, Audiences: []string{"api"}}
 	trust := &bundle.Trust{ID: "t", Hash: "h", Issuers: []string{fuzzIssuer}, Keys: fuzzKeys(t)}
-	oidc := &bundle.Plugin{ID: "o", OIDC: &bundle.OIDC{Common: common, TrustID: "t", Trust: trust}}
+	oidc := &bundle.Plugin{ID: "o", OIDC: &bundle.OIDC{Common: common, TrustID: "t", Trust: trust, Methods: []bundle.Method{bundle.Bearer}}}
 	plain := &bundle.Plugin{ID: "j", JWT: &bundle.JWT{Common: common, KeyClaim: "iss", VerifyExp: true, VerifyNbf: true}}
 	e := policy.New(&native{}, policy.Config{})
 	err := e.SetBundle(&bundle.Bundle{Epoch: "e", Generation: 1, Trust: []*bundle.Trust{trust}, Plugins: []*bundle.Plugin{oidc, plain},

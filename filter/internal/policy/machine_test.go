@@ -70,7 +70,7 @@ func engineWith(t *testing.T, v Verifier, routes map[string][]*bundle.Plugin) *E
 }
 
 func oidcPlugin(id string, common bundle.Common, keys ...bundle.Key) *bundle.Plugin {
-	return &bundle.Plugin{ID: id, OIDC: &bundle.OIDC{Common: common, TrustID: "t" + id,
+	return &bundle.Plugin{ID: id, OIDC: &bundle.OIDC{Common: common, TrustID: "t" + id, Methods: []bundle.Method{bundle.Bearer},
 		Trust: &bundle.Trust{ID: "t" + id, Hash: "h" + id, Issuers: []string{"i"}, Keys: keys}}}
 }
 

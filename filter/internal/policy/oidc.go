@@ -45,7 +45,7 @@ func (r *run) oidc(p *bundle.Plugin) (reason.Code, *Question) {
 // answers 403 comes after it, so that only a token that holds learns what it lacks.
 func (r *run) bearer(p *bundle.Plugin) (reason.Code, *Question) {
 	c := p.OIDC
-	if c.NoBearer {
+	if !c.Takes(bundle.Bearer) {
 		return reason.CredentialMissing, nil
 	}
 	if code := r.token(&c.Common); code != reason.Unspecified {

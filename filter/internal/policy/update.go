@@ -155,7 +155,7 @@ func (e *Engine) replaceTrust(t *bundle.Trust) {
 // learnSession remembers a session until the sidecar wants to be asked again. What
 // the answer sets as cookies is for those who asked, and never replayed.
 func (e *Engine) learnSession(asked *Question, answer *wire.Answer, now int64) {
-	if answer.Session == nil || answer.Code != reason.Unspecified || len(asked.Request.Cookies) == 0 {
+	if answer.Session == nil || answer.Session.ID == "" || answer.Code != reason.Unspecified || len(asked.Request.Cookies) == 0 {
 		return
 	}
 	kept := *answer.Session

@@ -35,9 +35,9 @@ func ringOf(t testing.TB, secret string) *seal.Ring {
 // instance is a plugin with the defaults of the file.
 func instance(t testing.TB, change func(c *declarative.OIDCConfig)) *Instance {
 	t.Helper()
-	c := &declarative.OIDCConfig{IssuerURL: issuer, Verify: true, Timeout: 5000, Bearer: true, Login: &declarative.Login{
-		Session: true, Begin: true, BearerSession: true, ClientIDs: []string{"app"}, ClientSecrets: []redact.Secret{redact.New("secret")},
-		Scopes: []string{"openid"}, MaxAge: -1, Refresh: true, SessionAudience: "default", Idling: 900, Rolling: 3600, Absolute: 86400, FlowTimeout: 600,
+	c := &declarative.OIDCConfig{IssuerURL: issuer, Verify: true, Timeout: 5000, Methods: []string{"session", "bearer"}, Login: &declarative.Login{
+		Session: true, Begin: true, BearerSession: true, MaxAge: -1,
+		Client: declarative.Client{ClientIDs: []string{"app"}, ClientSecrets: []redact.Secret{redact.New("secret")}, Scopes: []string{"openid"}}, Refresh: true, SessionAudience: "default", Idling: 900, Rolling: 3600, Absolute: 86400, FlowTimeout: 600,
 		SessionCookie: declarative.CookieSettings{Name: "session", Path: "/", SameSite: "Lax", HTTPOnly: true},
 		FlowCookie:    declarative.CookieSettings{Name: "authorization", Path: "/", SameSite: "Lax", HTTPOnly: true},
 		LoginAction:   "upstream",

@@ -157,7 +157,7 @@ func (s *Snapshot) compileOIDC(c *declarative.OIDCConfig) *bundle.OIDC {
 			Algorithms:     c.Algorithms,
 		},
 		TrustID:  trust,
-		NoBearer: !c.Bearer,
+		Methods:  methods(c),
 		Login:    compileLogin(c.Login),
 		Identity: compileIdentity(&c.Identity),
 	}
@@ -167,6 +167,14 @@ func (s *Snapshot) compileOIDC(c *declarative.OIDCConfig) *bundle.OIDC {
 		})
 	}
 	return out
+}
+
+// methods are how callers of an instance may be known.
+func methods(c *declarative.OIDCConfig) (list []bundle.Method) {
+	for _, m := range c.Methods {
+		list = append(list, bundle.ParseMethod(m))
+	}
+	return list
 }
 
 // provider enters an issuer and returns the id of its trust record. Two plugins
