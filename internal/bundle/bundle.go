@@ -100,6 +100,7 @@ type OIDC struct {
 	// Methods are how a caller may be known, in the order in which they are looked for.
 	Methods   []Method
 	Forbidden []string // claims that must not be there
+	Hide      []string // headers with credentials that stay here; lower case
 	Inquiry   *Inquiry // nil where no method asks the issuer about the caller's credential
 	Login     *Login   // nil where there are neither sessions nor logins
 	Identity  Identity
@@ -163,9 +164,7 @@ type Inquiry struct {
 	IntrospectJWT bool   // also tokens that have been verified
 	RefreshHeader string // lower case; where a refresh token is looked for
 	IDTokenHeader string // where an ID token is looked for, "" for nowhere
-	// Keep leaves credentials that were judged to the upstream.
-	Keep bool
-	Sent []Sent
+	Sent          []Sent
 }
 
 // Sent is a parameter, a header or one of the query, that the caller may add to what

@@ -241,6 +241,7 @@ func (d *decoder) plugin(v jsonx.Value) *Plugin {
 		}
 		p.OIDC.Methods = d.methods(o.Get("methods"))
 		p.OIDC.Forbidden = d.texts(o.Get("forbidden"))
+		p.OIDC.Hide = d.texts(o.Get("hide"))
 		p.OIDC.Inquiry = d.inquiry(o.Get("inquiry"))
 		p.OIDC.Login = d.login(o.Get("login"))
 		p.OIDC.Identity = d.identity(o.Get("identity"))

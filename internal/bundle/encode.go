@@ -100,6 +100,7 @@ func (p *Plugin) write(w *jsonx.Writer) {
 		}
 		w.StringsMember("methods", names)
 		w.StringsMember("forbidden", p.OIDC.Forbidden)
+		w.StringsMember("hide", p.OIDC.Hide)
 		if p.OIDC.Inquiry != nil {
 			w.Name("inquiry")
 			p.OIDC.Inquiry.write(w)

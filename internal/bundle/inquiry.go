@@ -7,7 +7,6 @@ func (i *Inquiry) write(w *jsonx.Writer) {
 	w.BoolMember("introspect_jwt", i.IntrospectJWT)
 	w.StringMember("refresh_header", i.RefreshHeader)
 	w.StringMember("id_token_header", i.IDTokenHeader)
-	w.BoolMember("keep", i.Keep)
 	if len(i.Sent) > 0 {
 		w.Name("sent")
 		w.Open('[')
@@ -32,7 +31,6 @@ func (d *decoder) inquiry(v jsonx.Value) *Inquiry {
 		IntrospectJWT: d.bool(v.Get("introspect_jwt")),
 		RefreshHeader: d.text(v.Get("refresh_header")),
 		IDTokenHeader: d.text(v.Get("id_token_header")),
-		Keep:          d.bool(v.Get("keep")),
 	}
 	for c := d.list(v.Get("sent")); c.Next(); {
 		s := Sent{Method: d.method(c.Value().Get("method")), Header: d.bool(c.Value().Get("header")), Name: d.text(c.Value().Get("name"))}

@@ -150,7 +150,7 @@ func (d *decoder) identity(v jsonx.Value) (i Identity) {
 			Bearer: d.bool(c.Value().Get("bearer")), Response: d.bool(c.Value().Get("response")),
 		}
 		switch t.Token {
-		case "access_token", "id_token", "user_info", "session_id":
+		case "access_token", "id_token", "user_info", "introspection", "refresh_token", "session_id":
 		default:
 			d.bad = true
 		}

@@ -184,7 +184,7 @@ func TestLoginDecodeRefuses(t *testing.T) {
 		`"identity":{"upstream":{"header":"x","claim":["a"]}}`:                   false,
 		`"identity":{"downstream":["x"]}`:                                        false,
 		`"identity":{"tokens":[{"header":"x","token":"id_token"}]}`:              true,
-		`"identity":{"tokens":[{"header":"x","token":"refresh_token"}]}`:         false,
+		`"identity":{"tokens":[{"header":"x","token":"refresh"}]}`:               false,
 		`"identity":{"tokens":[{"header":"x"}]}`:                                 false,
 		`"identity":{"tokens":[{"token":"id_token"}]}`:                           false,
 		`"identity":{"tokens":[{"header":"x","token":"id_token","bearer":"x"}]}`: false,

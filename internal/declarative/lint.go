@@ -69,7 +69,8 @@ func (p *parser) lintOIDC(where places, c *OIDCConfig) {
 		p.note(issuersShareKeys, where.of("issuers_allowed"), shareKeys)
 	}
 	demanded := slices.ContainsFunc(c.Required, func(r Required) bool { return r.What == "audience" })
-	if slices.Contains(c.Methods, "bearer") && len(c.Audience) == 0 && !demanded {
+	byToken := slices.Contains(c.Methods, "bearer") || slices.Contains(c.Methods, "introspection")
+	if byToken && len(c.Audience) == 0 && !demanded {
 		p.note(noAudience, where.plugin, "has no audience: bearer tokens that the issuer has made for other APIs pass")
 	}
 }

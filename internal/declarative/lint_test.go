@@ -71,6 +71,9 @@ var lints = []lint{
 	{invalid, Error, 2, "services[0].port", "services: [{host: h, port: 65536}]", "services: [{host: h, port: 65535}]"},
 
 	field(verifySignature, Warning, 9, "verify_signature: false", "verify_signature: true"),
+	field(passwordGrant, Warning, 6, "auth_methods: [session, password]", "auth_methods: [session, client_credentials]"),
+	field(anyClientsToken, Info, 6, "auth_methods: [session, userinfo]", "auth_methods: [session, introspection]"),
+	field(endpointPlainHTTP, Warning, 9, "introspection_endpoint: http://i", "introspection_endpoint: https://i", "auth_methods: [session, introspection]"),
 	field(sslVerifyOff, Warning, 9, "ssl_verify: false", "ssl_verify: true"),
 	{tlsVerifyOff, Warning, 2, "services[0].tls_verify", "services: [{url: 'https://h', tls_verify: false}]", "services: [{url: 'https://h', tls_verify: true}]"},
 	field(issuerPlainHTTP, Warning, 5, "issuer: http://idp.example", "issuer: https://idp.example"),

@@ -59,14 +59,17 @@ type identityReader struct {
 
 // tokenFields are the fields that hand tokens on, and what they hand on.
 var tokenFields = map[string]TokenHeader{
-	"upstream_access_token_header":   {Token: "access_token"},
-	"upstream_id_token_header":       {Token: "id_token"},
-	"upstream_user_info_header":      {Token: "user_info"},
-	"upstream_session_id_header":     {Token: "session_id"},
-	"downstream_access_token_header": {Token: "access_token", Response: true},
-	"downstream_id_token_header":     {Token: "id_token", Response: true},
-	"downstream_user_info_header":    {Token: "user_info", Response: true},
-	"downstream_session_id_header":   {Token: "session_id", Response: true},
+	"upstream_access_token_header":    {Token: "access_token"},
+	"upstream_id_token_header":        {Token: "id_token"},
+	"upstream_user_info_header":       {Token: "user_info"},
+	"upstream_introspection_header":   {Token: "introspection"},
+	"downstream_introspection_header": {Token: "introspection", Response: true},
+	"downstream_refresh_token_header": {Token: "refresh_token", Response: true},
+	"upstream_session_id_header":      {Token: "session_id"},
+	"downstream_access_token_header":  {Token: "access_token", Response: true},
+	"downstream_id_token_header":      {Token: "id_token", Response: true},
+	"downstream_user_info_header":     {Token: "user_info", Response: true},
+	"downstream_session_id_header":    {Token: "session_id", Response: true},
 }
 
 func newIdentity() *identityReader {

@@ -210,8 +210,14 @@ var kongMethods = []string{"authorization_code", "bearer", "client_credentials",
 	"refresh_token", "session", "userinfo"}
 
 // finish checks what was read as a whole.
-func (l *loginReader) finish(p *parser, where places) *Login {
+func (l *loginReader) finish(p *parser, where places, inquiry *Inquiry) *Login {
 	v := where.plugin
+	if inquiry != nil {
+		l.seen = slices.DeleteFunc(l.seen, func(name string) bool { return clientFields[name] })
+		l.secretsOf(p, where)
+		l.clientOf(p, v, inquiry)
+		inquiry.ClientSecrets, inquiry.ClientAuth, inquiry.ClientAlg = l.ClientSecrets, l.ClientAuth, l.ClientAlg
+	}
 	if !l.Session && !l.Begin {
 		l.seen = slices.DeleteFunc(l.seen, func(name string) bool { return loginHarmless[name] })
 		if len(l.seen) > 0 {
@@ -237,8 +243,10 @@ func (l *loginReader) finish(p *parser, where places) *Login {
 	if !l.logoutRevoke {
 		l.RevokeAccess, l.RevokeRefresh = false, false
 	}
-	l.secretsOf(p, where)
-	l.clientOf(p, v)
+	if inquiry == nil {
+		l.secretsOf(p, where)
+		l.clientOf(p, v, nil)
+	}
 	l.cookiesOf(p, v)
 	l.lint(p, where)
 	if len(l.argNames) != len(l.argValues) {
@@ -287,6 +295,10 @@ var loginHarmless = set("display_errors", "unauthorized_destroy_session", "requi
 	"session_hash_storage_key", "session_hash_subject", "session_store_metadata", "require_pushed_authorization_requests",
 	"require_signed_request_object", "revocation_token_param_name", "response_type", "search_user_info")
 
+// clientFields are those that are also for asking the issuer about callers' credentials.
+var clientFields = set("client_id", "client_secret", "client_auth", "token_endpoint_auth_method", "client_alg", "scopes", "token_endpoint",
+	"userinfo_endpoint", "domains")
+
 func (l *loginReader) secretsOf(p *parser, where places) {
 	for _, s := range l.sessionSecrets {
 		if len(s) < 32 {
@@ -303,8 +315,8 @@ func (l *loginReader) secretsOf(p *parser, where places) {
 }
 
 // clientOf checks the client and how it says who it is.
-func (l *loginReader) clientOf(p *parser, v at) {
-	if !l.Begin {
+func (l *loginReader) clientOf(p *parser, v at, inquiry *Inquiry) {
+	if !l.Begin && (inquiry == nil || len(l.ClientIDs) == 0 || !inquiry.needsSecret) {
 		return
 	}
 	if len(l.ClientIDs) == 0 {

@@ -120,7 +120,7 @@ var acceptedLogins = []accepted{
 	{"auth_methods: [session, bearer]\naudience: [a]", login(func(l *Login) any { return fmt.Sprint(l.Session, l.Begin, l.BearerSession) }), "true false true", ""},
 	{"auth_methods: [bearer, authorization_code]\naudience: [a]", login(func(l *Login) any { return fmt.Sprint(l.Session, l.Begin, l.BearerSession) }), "true true false", ""},
 	{"auth_methods: null\naudience: [a]", login(func(l *Login) any { return fmt.Sprint(l.Session, l.Begin, l.BearerSession) }), "true true true",
-		"info: has no auth_methods: session, bearer and authorization_code are on, the others only when named"},
+		"info: has no auth_methods: session, bearer, introspection and authorization_code are on, the others only when named"},
 	{"session_secret: a-secret-of-thirty-two-bytes-or-so", login(func(l *Login) any { return l.SessionSecrets[0].Reveal() }), "a-secret-of-thirty-two-bytes-or-so", ""},
 	{"session_secret: [a-secret-of-thirty-two-bytes-or-so, another-secret-of-thirty-two-bytes]", login(func(l *Login) any { return len(l.SessionSecrets) }), "2", ""},
 	{"session_secret: short", login(func(l *Login) any { return len(l.SessionSecrets) }), "1",
@@ -226,11 +226,11 @@ func TestOnlyValues(t *testing.T) {
 	}
 }
 
-// Every field of a login and of an identity is in the tables of these tests.
+// Every field of a login, of an identity and of an inquiry is in the tables of these tests.
 func TestEveryLoginFieldIsTried(t *testing.T) {
 	p := &parser{}
 	tried := set(slices.Collect(maps.Keys(onlyValues))...)
-	for _, list := range [][]accepted{acceptedLogins, acceptedIdentities} {
+	for _, list := range [][]accepted{acceptedLogins, acceptedIdentities, acceptedInquiries} {
 		for _, a := range list {
 			for line := range strings.SplitSeq(a.field, "\n") {
 				name, _, _ := strings.Cut(line, ":")
@@ -240,6 +240,7 @@ func TestEveryLoginFieldIsTried(t *testing.T) {
 	}
 	known := newLogin().fields(p)
 	maps.Copy(known, newIdentity().fields(p))
+	maps.Copy(known, newInquiry().fields(p))
 	for _, name := range slices.Sorted(maps.Keys(known)) {
 		if !tried[name] {
 			t.Errorf("%s is not tried", name)
@@ -320,7 +321,7 @@ func TestRefusedLogins(t *testing.T) {
 		{"session_cookie_same_site: None\nsession_cookie_secure: false", "@session_cookie_same_site is None and session_cookie_secure false: browsers refuse such cookies"},
 		{"authorization_cookie_same_site: Strict", "@authorization_cookie_same_site is Strict: the cookie would not come back from the identity provider"},
 		{"auth_methods: []", "@auth_methods is empty: nobody could pass"},
-		{"auth_methods: [password]", "[0]: is password, which is not supported: expected bearer, session or authorization_code"},
+		{"auth_methods: [kong_oauth2]", "[0]: is kong_oauth2, which is not supported: Kong keeps those tokens in its own database; use an identity provider, and bearer or introspection"},
 		{"verify_claims: false", "is not supported: claims are always verified"},
 	})
 }

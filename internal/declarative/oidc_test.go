@@ -162,7 +162,7 @@ func TestClientThatCannotBeRead(t *testing.T) {
 	for _, c := range []struct{ id, secret, want string }{
 		{id, secret, noAudience + noID + "\n" + noSecret},
 		{id, "s", noAudience + noID},
-		{"me", secret, "k:3: info: plugins[0]: has no auth_methods: session, bearer and authorization_code are on, the others only when named\n" + noAudience + noSecret},
+		{"me", secret, "k:3: info: plugins[0]: has no auth_methods: session, bearer, introspection, userinfo and authorization_code are on, the others only when named\n" + noAudience + noSecret},
 	} {
 		f, problems := Parse("k", []byte(`_format_version: "3.0"
 plugins:

@@ -28,10 +28,14 @@ type OIDCConfig struct {
 	Timeout        int64 // of requests to the IdP, milliseconds
 	// Methods are how callers may be known: session, bearer and those of an Inquiry, in
 	// the order in which they are looked for. The last is id_token.
-	Methods  []string
-	Inquiry  *Inquiry // nil for none
-	Login    *Login   // nil where auth_methods has neither session nor authorization_code
-	Identity Identity
+	Methods []string
+	Inquiry *Inquiry // nil for none
+	// Forbidden are claims that must not be there. Keep leaves credentials to the
+	// upstream (hide_credentials: false).
+	Forbidden []string
+	Keep      bool
+	Login     *Login // nil where auth_methods has neither session nor authorization_code
+	Identity  Identity
 
 	// Beyond Kong.
 	Algorithms     []jose.Alg
@@ -62,7 +66,9 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 		"groups":   {What: "groups", Claim: []string{"groups"}},
 		"roles":    {What: "roles", Claim: []string{"roles"}},
 	}
-	login, identity := newLogin(), newIdentity()
+	login, identity, inquiry := newLogin(), newIdentity(), newInquiry()
+	hide := true
+	bearerHeader := ""
 	known := fields{
 		"issuer":          p.address(&c.Issuer, issuerPlainHTTP, "anybody in between can hand out keys of their own"),
 		"issuers_allowed": p.oneOrMore(&c.IssuersAllowed, notEmpty),
@@ -78,6 +84,9 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 			p.oneOrMore(&places, tokenPlace)(v)
 		},
 		"bearer_token_cookie_name": p.text(&cookie, notEmpty),
+		"bearer_token_header_name": p.text(&bearerHeader, tokenHeaderName),
+		"claims_forbidden":         p.oneOrMore(&c.Forbidden, claimName),
+		"hide_credentials":         p.bool(&hide),
 		"ssl_verify": func(v at) {
 			p.bool(&c.Verify)(v)
 			if !c.Verify {
@@ -106,7 +115,7 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 		known[name+"_claim"] = p.oneOrMore(&pair.Claim, claimName)
 		known[name+"_required"] = p.oneOrMore(&pair.Any, requirement)
 	}
-	for _, more := range []fields{login.fields(p), identity.fields(p)} {
+	for _, more := range []fields{login.fields(p), identity.fields(p), inquiry.fields(p)} {
 		for name, read := range more {
 			known[name] = read
 		}
@@ -125,9 +134,10 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 		return c
 	}
 	c.IssuerURL = strings.TrimSuffix(c.Issuer, discoverySuffix)
-	p.methods(v, c, login, methods, methodsSet)
+	methods = p.methods(v, c, login, methods, methodsSet)
+	inquiry.finish(p, where, c, login, methods)
 	c.Identity = identity.finish(p, where, p.nulls(config, shared))
-	c.Login = login.finish(p, where)
+	c.Login = login.finish(p, where, c.Inquiry)
 	for _, name := range []string{"scopes", "audience", "groups", "roles"} {
 		if len(pairs[name].Any) > 0 && len(pairs[name].Claim) == 0 {
 			p.fail(v, "%s_required has no claim to look at: %s_claim is empty", name, name)
@@ -143,7 +153,11 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 		}
 		c.Algorithms = append(c.Algorithms, a)
 	}
+	c.Keep = !hide
 	p.tokenPlaces(v, c, places, cookie)
+	if bearerHeader != "" && len(c.HeaderNames) > 0 {
+		c.HeaderNames = []string{strings.ToLower(bearerHeader)}
+	}
 	p.lintOIDC(where, c)
 	return c
 }
@@ -173,41 +187,32 @@ func (p *parser) tokenPlaces(v at, c *OIDCConfig, places []string, cookie string
 	}
 }
 
-// methods takes over auth_methods. Absent they are those of Kong's that are safe and
-// that can work here: without a client there is no login.
-func (p *parser) methods(v at, c *OIDCConfig, l *loginReader, methods []string, set bool) {
+// methods returns auth_methods. Absent they are those of Kong's that are safe and that
+// can work here: without a client there is no login, and nobody to ask the issuer.
+func (p *parser) methods(v at, c *OIDCConfig, l *loginReader, methods []string, set bool) []string {
 	switch {
 	case !set && p.failedAt(v.path+".config.client_id"):
 		methods = []string{"session", "bearer"} // what was meant is known: what is wrong with the client has been said
 	case !set && len(l.ClientIDs) == 0:
 		methods = []string{"bearer"}
 		p.note(defaultMethods, v, "has no auth_methods: bearer tokens are verified, and nothing else")
+	case !set && len(c.Audience) > 0:
+		methods = []string{"session", "bearer", "introspection", "authorization_code"}
+		p.note(defaultMethods, v, "has no auth_methods: session, bearer, introspection and authorization_code are on, the others only when named")
 	case !set:
-		methods = []string{"session", "bearer", "authorization_code"}
-		p.note(defaultMethods, v, "has no auth_methods: session, bearer and authorization_code are on, the others only when named")
+		methods = []string{"session", "bearer", "introspection", "userinfo", "authorization_code"}
+		p.note(defaultMethods, v, "has no auth_methods: session, bearer, introspection, userinfo and authorization_code are on, the others only when named")
 	case len(methods) == 0 && !p.failedAt(v.path):
 		p.fail(v, "auth_methods is empty: nobody could pass")
 	}
-	bearer := false
-	for _, m := range methods {
-		switch m {
-		case "bearer":
-			bearer = true
-		case "session":
-			l.Session = true
-		case "authorization_code":
-			l.Begin = true
-		}
-	}
+	l.Session, l.Begin = slices.Contains(methods, "session"), slices.Contains(methods, "authorization_code")
 	// A login without a session would end in the next login. Kong says that session
 	// has to be named for it to be used; its own example does not (S0-02, S0-16).
-	l.BearerSession = l.Session && bearer
+	l.BearerSession = l.Session && slices.Contains(methods, "bearer")
 	if l.Session = l.Session || l.Begin; l.Session {
 		c.Methods = append(c.Methods, "session")
 	}
-	if bearer {
-		c.Methods = append(c.Methods, "bearer")
-	}
+	return methods
 }
 
 // nulls returns the members of a plugin's configuration that are explicitly null.
@@ -227,16 +232,21 @@ func (p *parser) nulls(config, shared at) map[string]bool {
 	return out
 }
 
-// authMethod is a check. The methods of Kong's that are not there are named, so
-// that nobody believes they are.
+// authMethod is a check. The method of Kong's that is not there is named, so that nobody
+// believes it is.
 func authMethod(s string) string {
-	switch s {
-	case "bearer", "session", "authorization_code":
-		return ""
-	case "introspection", "userinfo", "client_credentials", "password", "refresh_token", "kong_oauth2":
-		return "is " + s + ", which is not supported: expected bearer, session or authorization_code"
+	if s == "kong_oauth2" {
+		return "is kong_oauth2, which is not supported: Kong keeps those tokens in its own database; use an identity provider, and bearer or introspection"
 	}
-	return oneOf("bearer", "session", "authorization_code")(s)
+	return oneOf("session", "bearer", "introspection", "userinfo", "refresh_token", "password", "client_credentials", "authorization_code")(s)
+}
+
+// tokenHeaderName is a check for the header that bearer tokens are looked for in.
+func tokenHeaderName(s string) string {
+	if strings.EqualFold(s, "authorization") {
+		return ""
+	}
+	return claimHeader(s)
 }
 
 // tokenPlace is a check.

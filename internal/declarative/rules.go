@@ -29,6 +29,7 @@ const (
 	loginTokensQuery  Rule = "login-tokens-in-query"
 	redirectPlainHTTP Rule = "redirect-uri-plain-http"
 	refreshTokenShown Rule = "refresh-token-shown"
+	passwordGrant     Rule = "password-grant"
 	shortSecret       Rule = "short-secret"
 	shortSession      Rule = "short-session-secret"
 	sslVerifyOff      Rule = "ssl-verify-off"
@@ -52,6 +53,7 @@ const (
 	disabled         Rule = "disabled"
 	issuersShareKeys Rule = "issuers-share-keys"
 	leftOut          Rule = "left-out"
+	anyClientsToken  Rule = "any-clients-token"
 	noAudience       Rule = "no-audience"
 	noEffect         Rule = "no-effect"
 )
@@ -82,6 +84,7 @@ var rules = map[Rule]struct {
 	loginTokensQuery:  {Warning, "set it to fragment, or login_tokens to []"},
 	redirectPlainHTTP: {Warning, "use an https address"},
 	refreshTokenShown: {Warning, "take it out of login_tokens"},
+	passwordGrant:     {Warning, "use authorization_code for people, client_credentials for programs (RFC 9700 §2.4)"},
 	shortSecret:       {Warning, "use a random secret, of at least 32 bytes for HS256, 48 for HS384 and 64 for HS512"},
 	shortSession:      {Warning, "use at least 32 random bytes, or leave session_secret out to have it generated"},
 	sslVerifyOff:      {Warning, "set it to true, and have the system trust the provider's authority"},
@@ -101,6 +104,7 @@ var rules = map[Rule]struct {
 	disabled:         {Info, "take it out, or set enabled to true"},
 	issuersShareKeys: {Info, "give each issuer a plugin or a credential of its own, unless one provider is behind all of them"},
 	leftOut:          {Info, "take it out, or put what it did in front of the gateway"},
+	anyClientsToken:  {Info, "use introspection with an audience"},
 	noAudience:       {Info, "set audience to what the issuer writes into aud for this API"},
 	noEffect:         {Info, "take it out"},
 }

@@ -157,6 +157,9 @@ func (r *run) allow() *Step {
 	for _, p := range r.route.Chain {
 		if p.OIDC != nil {
 			named(r.headers, &p.OIDC.Identity, func(name string) { remove = append(remove, name) })
+			if len(p.OIDC.Hide) > 0 {
+				remove = r.hide(p.OIDC.Hide, remove)
+			}
 		}
 	}
 	r.unjudged(func(name string) { remove = append(remove, name) })
@@ -168,6 +171,18 @@ func (r *run) allow() *Step {
 		}
 	}
 	return e.become(Step{Kind: Allow, Reason: code, Edits: Edits{Remove: remove, Set: set, Response: r.who.response}})
+}
+
+// hide adds those of the names that the request has.
+func (r *run) hide(names, remove []string) []string {
+	for h := r.headers.Cursor(); h.Next(); {
+		for _, name := range names {
+			if h.Key == name {
+				remove = append(remove, name)
+			}
+		}
+	}
+	return remove
 }
 
 // unjudged yields the headers with bearer tokens that nobody has looked at, because a

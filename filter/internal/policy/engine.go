@@ -67,6 +67,8 @@ type Engine struct {
 	unknown     *cache[string, struct{}] // keys that no credential has
 	sessions    *cache[uint64, *session]
 	consumers   *cache[string, *bundle.Consumer] // nil for a value that no consumer has
+	inquiries   *cache[uint64, *judged]          // by the hash of their keys
+	refusals    *cache[uint64, *judged]          // the same, of those that were refused
 	own         ownNames                         // cookies of ours
 	key         []byte                           // scratch: what a session is looked for by
 	serial      uint64                           // of questions that nobody shares
@@ -92,6 +94,8 @@ func New(verifier Verifier, config Config) *Engine {
 		credentials: newCache[string, *bundle.Credential](config.CacheBytes / 4),
 		unknown:     newCache[string, struct{}](config.CacheBytes / 16),
 		sessions:    newCache[uint64, *session](config.CacheBytes),
+		inquiries:   newCache[uint64, *judged](config.CacheBytes / 2),
+		refusals:    newCache[uint64, *judged](config.CacheBytes / 16),
 		consumers:   newCache[string, *bundle.Consumer](config.CacheBytes / 8),
 	}
 }
@@ -205,10 +209,18 @@ func (r *run) plugin() *bundle.Plugin {
 	return r.route.Chain[r.next]
 }
 
+// askedBit is the bit of a question in attempt.asked.
+func askedBit(q *Question) uint32 {
+	if q.Kind == wire.Inquire {
+		return 1 << 16 << bundle.ParseMethod(q.Method)
+	}
+	return 1 << q.Kind
+}
+
 // ask returns the step that asks q. In one attempt a kind is asked once: whoever
 // wants to ask again has an answer that does not say what it should.
 func (r *run) ask(q *Question) *Step {
-	bit := uint16(1) << q.Kind
+	bit := askedBit(q)
 	if r.try.asked&bit != 0 {
 		code := r.try.failed
 		if code == reason.Unspecified {

@@ -8,11 +8,11 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/wire"
 )
 
-// oidc is the openid-connect plugin. A browser's session comes first, then a bearer
-// token, then, for a browser that has neither, the way to the identity provider.
+// oidc is the openid-connect plugin. A browser's session comes first, then whatever
+// else callers may be known by, in the order of the configuration; then, for a browser
+// that has nothing of it, the way to the identity provider.
 func (r *run) oidc(p *bundle.Plugin) (reason.Code, *Question) {
-	c := p.OIDC
-	l := c.Login
+	l := p.OIDC.Login
 	if r.try.response != nil {
 		return r.try.failed, nil // the sidecar's answer for the client
 	}
@@ -27,17 +27,64 @@ func (r *run) oidc(p *bundle.Plugin) (reason.Code, *Question) {
 			return r.accept(p, s.subject())
 		}
 	}
-	code, question := r.bearer(p)
-	switch {
-	case question != nil:
-	case l != nil && code == reason.Allowed:
-		if q := r.establish(p, l); q != nil {
-			return reason.Unspecified, q
-		}
-	case l != nil && code != reason.Allowed:
+	code, question := r.method(p)
+	if question == nil && code != reason.Allowed && l != nil {
 		return r.challenge(p, l, code)
 	}
 	return code, question
+}
+
+// method judges the caller by the first method that has a credential of theirs.
+// reason.CredentialMissing says that there is none.
+func (r *run) method(p *bundle.Plugin) (reason.Code, *Question) {
+	code := reason.CredentialMissing
+	for _, m := range p.OIDC.Methods {
+		found, question := r.by(p, m)
+		switch {
+		case question != nil:
+			return reason.Unspecified, question
+		case found == reason.CredentialMissing:
+		case !leaves(m, found):
+			return found, nil
+		case code == reason.CredentialMissing:
+			code = found
+		}
+	}
+	return code, nil
+}
+
+// by judges the caller by one method.
+func (r *run) by(p *bundle.Plugin, m bundle.Method) (reason.Code, *Question) {
+	switch m {
+	case bundle.Session:
+		return reason.CredentialMissing, nil // see browser
+	case bundle.Bearer:
+		code, question := r.bearer(p)
+		if l := p.OIDC.Login; l != nil && code == reason.Allowed {
+			if q := r.establish(p, l); q != nil {
+				return reason.Unspecified, q
+			}
+		}
+		return code, question
+	}
+	return r.byIssuer(p, m)
+}
+
+// leaves reports whether another method may still judge a credential that one has
+// refused. Of a token that public keys cannot verify, the issuer may know more. Whoever
+// else is refused is refused.
+func leaves(m bundle.Method, code reason.Code) bool {
+	switch m {
+	case bundle.Bearer:
+		switch code {
+		case reason.TokenMalformed, reason.TokenEncrypted, reason.TokenEncoding, reason.SignatureEncoding, reason.TokenJSON,
+			reason.AlgorithmUnsupported, reason.AlgorithmMismatch:
+			return true
+		}
+	case bundle.Password:
+		return code == reason.CredentialRefused || code == reason.Unjudgeable // it may be a client's
+	}
+	return code == reason.Unjudgeable
 }
 
 // bearer judges a bearer token. What costs nothing is checked before the signature,
@@ -45,9 +92,6 @@ func (r *run) oidc(p *bundle.Plugin) (reason.Code, *Question) {
 // answers 403 comes after it, so that only a token that holds learns what it lacks.
 func (r *run) bearer(p *bundle.Plugin) (reason.Code, *Question) {
 	c := p.OIDC
-	if !c.Takes(bundle.Bearer) {
-		return reason.CredentialMissing, nil
-	}
 	if code := r.token(&c.Common); code != reason.Unspecified {
 		return code, nil
 	}
@@ -81,9 +125,14 @@ func (r *run) bearer(p *bundle.Plugin) (reason.Code, *Question) {
 	if code, question := r.prove(p, &keys); code != reason.Allowed {
 		return code, question
 	}
+	if c.Inquiry != nil && c.Inquiry.IntrospectJWT {
+		if _, code, question := r.inquire(p, bundle.Introspection, tok.Raw, ""); code != reason.Allowed {
+			return code, question
+		}
+	}
 	e := r.engine
 	e.bearer = subject{access: set.Root, name: set.Subject, token: tok.Raw}
-	return r.accept(p, &e.bearer)
+	return r.admit(p, &e.bearer)
 }
 
 // quiet is how many seconds the sidecar may have been silent before nobody waits

@@ -19,7 +19,9 @@ type subject struct {
 	token, idToken   string
 	userInfo         string // as JSON
 	session          string // its id, "" for a bearer token
+	refresh          string // a refresh token for the caller
 	opaque           bool
+	introspected     bool // access is the answer of an introspection
 }
 
 // session is an opened session, as it is remembered.
@@ -62,6 +64,7 @@ func (s *session) subject() *subject {
 	return &subject{
 		access: s.access.Root(), id: s.claims.Root(), info: s.info.Root(), token: s.wire.Token, idToken: s.wire.IDToken,
 		userInfo: s.wire.Info, session: s.wire.ID, opaque: s.wire.Opaque,
+		refresh: s.wire.Refresh, introspected: s.wire.Introspected,
 	}
 }
 
@@ -74,6 +77,11 @@ func (s *subject) claim(path []string) (v, root jsonx.Value) {
 		}
 	}
 	return jsonx.Value{}, jsonx.Value{}
+}
+
+// has reports whether one of the tokens, or userinfo, has a claim, be it null.
+func (s *subject) has(name string) bool {
+	return s.access.Get(name).Exists() || s.id.Get(name).Exists() || s.info.Get(name).Exists()
 }
 
 // of returns the claims of one token by its name.
@@ -93,6 +101,12 @@ func (s *subject) of(token string) jsonx.Value {
 // consumer. Headers are made when the chain has come to its end.
 func (r *run) accept(p *bundle.Plugin, s *subject) (reason.Code, *Question) {
 	c := p.OIDC
+	for _, name := range c.Forbidden {
+		if s.has(name) {
+			r.try.note = "the claim " + name + " is forbidden"
+			return reason.ClaimForbidden, nil
+		}
+	}
 	for i := range c.Required {
 		if code := r.require(&c.Required[i], s); code != reason.Unspecified {
 			return code, nil
@@ -269,6 +283,12 @@ func (s *subject) headers(id *bundle.Identity, authorization string, request, re
 			value = s.idToken
 		case "user_info":
 			value = s.userInfo
+		case "introspection":
+			if s.introspected {
+				value = s.access.Raw()
+			}
+		case "refresh_token":
+			value = s.refresh
 		case "session_id":
 			value = s.session
 		}

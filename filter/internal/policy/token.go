@@ -16,7 +16,7 @@ type attempt struct {
 	credential *bundle.Credential
 	trust      *bundle.Trust // newer than the bundle's
 	verdict    verdictOf
-	asked      uint16 // bits: kinds of question asked
+	asked      uint32 // bits: kinds of question asked, then methods that the issuer was asked by
 	failed     reason.Code
 	claims     claimErrors // jwt: what the body says
 	note       string      // for the log
@@ -31,6 +31,8 @@ type attempt struct {
 	bare         bool           // there is only a code: the filter puts it in words
 	setCookies   []string       // for the response that is to come
 	loginAttempt int64
+
+	judged []judged // by the issuer
 }
 
 // token finds and parses the request's one token.

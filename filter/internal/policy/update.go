@@ -64,6 +64,8 @@ func (e *Engine) forget() {
 	e.unknown.clear()
 	e.consumers.clear()
 	e.sessions.clear()
+	e.inquiries.clear()
+	e.refusals.clear()
 }
 
 // dropConsumers forgets what is known of the consumers with these names and ids,
@@ -95,6 +97,14 @@ func (e *Engine) dropSessions(keys []string) {
 		for _, k := range entry.value.wire.Keys {
 			if ended[k] {
 				e.sessions.drop(at)
+				break
+			}
+		}
+	}
+	for at, entry := range e.inquiries.entries {
+		for _, k := range entry.value.session.wire.Keys {
+			if ended[k] {
+				e.inquiries.drop(at)
 				break
 			}
 		}
@@ -131,6 +141,8 @@ func (e *Engine) learn(p *bundle.Plugin, asked *Question, answer *wire.Answer, n
 		}
 	case wire.Open:
 		e.learnSession(asked, answer, now)
+	case wire.Inquire:
+		e.learnInquiry(asked, answer, now)
 	}
 	if t := answer.Trust; t != nil && asked.Kind == wire.Keys && t.ID == asked.Trust && e.bundle != nil {
 		e.replaceTrust(t)

@@ -196,6 +196,9 @@ func (r *run) take(asked *Question, answer *wire.Answer) {
 	case wire.Open:
 		r.takeSession(asked, answer)
 		return
+	case wire.Inquire:
+		r.takeInquiry(asked, answer)
+		return
 	case wire.Begin, wire.Callback, wire.Logout:
 		r.respond(answer)
 		return

@@ -156,8 +156,8 @@ func (s *Snapshot) compileOIDC(c *declarative.OIDCConfig) *bundle.OIDC {
 			Issuers:        c.IssuersAllowed,
 			Algorithms:     c.Algorithms,
 		},
-		TrustID:  trust,
-		Methods:  methods(c),
+		TrustID: trust,
+		Methods: methods(c), Forbidden: c.Forbidden, Hide: hidden(c),
 		Login:    compileLogin(c.Login),
 		Identity: compileIdentity(&c.Identity),
 	}
@@ -167,6 +167,37 @@ func (s *Snapshot) compileOIDC(c *declarative.OIDCConfig) *bundle.OIDC {
 		})
 	}
 	return out
+}
+
+// hidden are the headers with credentials that an upstream does not get
+// (hide_credentials). An access token in the Authorization header stays where the
+// configuration sends one there, as it does by default.
+func hidden(c *declarative.OIDCConfig) (list []string) {
+	if c.Keep {
+		return nil
+	}
+	const authorization = "authorization"
+	hide := func(name string) {
+		if name != "" && !slices.Contains(list, name) {
+			list = append(list, name)
+		}
+	}
+	sent := slices.ContainsFunc(c.Identity.Tokens, func(t declarative.TokenHeader) bool { return !t.Response && t.Header == authorization })
+	for _, name := range c.HeaderNames {
+		if name != authorization || !sent {
+			hide(name)
+		}
+	}
+	if i := c.Inquiry; i != nil {
+		hide(i.IDTokenHeader)
+		if slices.Contains(c.Methods, "refresh_token") {
+			hide(i.RefreshHeader)
+		}
+		if !sent {
+			hide(authorization)
+		}
+	}
+	return list
 }
 
 // methods are how callers of an instance may be known.
