@@ -25,6 +25,8 @@ const (
 	checkTimes      = "times"
 	checkAudience   = "audience"
 	checkSignature  = "signature"
+	checkInquiry    = "issuer's word"
+	checkForbidden  = "forbidden claims"
 	checkRights     = "claims"
 	checkConsumer   = "consumer"
 	checkGroups     = "groups"
@@ -123,7 +125,10 @@ func (v *verdict) oidcChecks() (list []Check) {
 		list = append(list, session)
 	}
 	if !opened {
-		list = append(list, v.bearerChecks()...)
+		list = append(list, v.methodChecks()...)
+	}
+	if len(c.Forbidden) > 0 {
+		list = append(list, Check{Name: checkForbidden, Detail: "wants none of " + strings.Join(c.Forbidden, ", ")})
 	}
 	if len(c.Required) > 0 {
 		var wants []string
@@ -150,11 +155,55 @@ func (v *verdict) oidcChecks() (list []Check) {
 	return list
 }
 
+// methodChecks are the checks of the method that found a credential of its own, those of
+// bearer tokens where none did.
+func (v *verdict) methodChecks() (list []Check) {
+	c := v.plugin.OIDC
+	var words []Check
+	verified := true
+	for i := range v.asked {
+		q := &v.asked[i].question
+		if q.Kind != wire.Inquire {
+			continue
+		}
+		m := bundle.ParseMethod(q.Method)
+		verified = verified && (m == bundle.IDToken || m == bundle.Introspection && c.Inquiry != nil && c.Inquiry.IntrospectJWT)
+		word := Check{Name: checkInquiry, Detail: q.Method + ": " + v.asked[i].answered(), Result: Passed}
+		if a := &v.asked[i].answer; a.Session == nil {
+			word.Result, word.Reason = Failed, a.Code.Error()
+		}
+		words = append(words, word)
+	}
+	switch {
+	case !verified:
+		list = append(list, Check{Name: checkCredential, Detail: "one that the issuer judges"})
+	case c.Takes(bundle.Bearer):
+		list = v.bearerChecks()
+	default:
+		var names []string
+		for _, m := range c.Methods {
+			if m != bundle.Session {
+				names = append(names, m.String())
+			}
+		}
+		detail := "bearer tokens are not accepted"
+		if len(names) > 0 {
+			detail = "none for " + strings.Join(names, ", ")
+		}
+		list = append(list, Check{Name: checkCredential, Detail: detail})
+	}
+	list = append(list, words...)
+	if !verified {
+		list = append(list, v.times("exp and nbf, where they are there", c.Leeway))
+		if len(c.Audiences) > 0 {
+			list = append(list, Check{Name: checkAudience, Detail: oneOf(c.Audiences)})
+		}
+	}
+	return list
+}
+
 func (v *verdict) bearerChecks() []Check {
 	c := v.plugin.OIDC
-	if !c.Takes(bundle.Bearer) {
-		return []Check{{Name: checkCredential, Detail: "bearer tokens are not accepted"}}
-	}
 	algorithm := "a signature with a public key"
 	if len(c.Algorithms) > 0 {
 		algorithm = algs(c.Algorithms)

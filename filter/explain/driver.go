@@ -83,7 +83,7 @@ func (d *driver) reply(q *policy.Question, first bool) (r reply, ok bool) {
 	if r, ok = d.answers[string(encoded)]; ok {
 		return r, true
 	}
-	if !first && q.Kind.OfBrowser() {
+	if !first && (q.Kind.OfBrowser() || q.Kind == wire.Inquire) {
 		return reply{}, false
 	}
 	text, failure := d.ask(encoded)

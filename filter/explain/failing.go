@@ -16,6 +16,10 @@ func (v *verdict) failing() string {
 		return checkCredential
 	case reason.SessionInvalid, reason.SessionExpired, reason.SessionRevoked, reason.RefreshRefused, reason.SubjectMismatch:
 		return checkCredential // the session is none, and there is no bearer token
+	case reason.TokenInactive, reason.CredentialRefused, reason.Unjudgeable:
+		return checkInquiry
+	case reason.ClaimForbidden:
+		return checkForbidden
 	case reason.TokenType, reason.TokenIsID:
 		return checkPurpose
 	case reason.KeyClaimMissing, reason.KeyClaimInvalid:
@@ -55,6 +59,8 @@ func (v *verdict) failing() string {
 		}
 	case wire.Consumer:
 		return checkConsumer
+	case wire.Inquire:
+		return checkInquiry
 	case wire.Open:
 		return checkSession
 	}

@@ -50,7 +50,7 @@ func (s *secrets) request(a *arrived) {
 // answer adds what an answer of the sidecar hands out.
 func (s *secrets) answer(a *wire.Answer) {
 	if a.Session != nil {
-		s.add(a.Session.ID, a.Session.Token, a.Session.IDToken)
+		s.add(a.Session.ID, a.Session.Token, a.Session.IDToken, a.Session.Refresh)
 		s.add(a.Session.Keys...)
 	}
 }

@@ -53,7 +53,7 @@ func (v *verdict) last(kind wire.Kind) *exchange {
 // explain fills in what is to be said of the plugin.
 func (v *verdict) explain(out *Plugin) {
 	out.Reason = v.code.Error()
-	if v.plugin.OIDC == nil || v.plugin.OIDC.Takes(bundle.Bearer) {
+	if c := v.plugin.OIDC; c == nil || c.Takes(bundle.Bearer) || c.Takes(bundle.Introspection) || c.Takes(bundle.UserInfo) {
 		v.places = policy.Places(v.driver.request.Headers, v.plugin.Common())
 	}
 	for _, place := range v.places {
@@ -119,6 +119,8 @@ func (x *exchange) explain() Question {
 		out.For = "the key " + strconv.Quote(q.KeyID) + ", which is not among " + under
 	case wire.Consumer:
 		out.For = "the consumer whose " + strings.Join(q.By, " or ") + " is " + strconv.Quote(q.Value)
+	case wire.Inquire:
+		out.For = "what the issuer says of " + inquired[bundle.ParseMethod(q.Method)]
 	case wire.Open:
 		out.For = "the session of the cookies"
 	case wire.Establish:
@@ -132,6 +134,16 @@ func (x *exchange) explain() Question {
 	}
 	out.Answer = x.answered()
 	return out
+}
+
+// inquired says of a method what the issuer judges.
+var inquired = map[bundle.Method]string{
+	bundle.Introspection:     "the access token, by introspection",
+	bundle.UserInfo:          "the access token, by userinfo",
+	bundle.RefreshToken:      "the refresh token, by redeeming it",
+	bundle.Password:          "user and password, by the password grant",
+	bundle.ClientCredentials: "a client's id and secret, by the client credentials grant",
+	bundle.IDToken:           "the ID token beside",
 }
 
 func (x *exchange) answered() string {
@@ -159,7 +171,11 @@ func (x *exchange) answered() string {
 	if a.Consumer != nil {
 		add(consumer(a.Consumer))
 	}
-	if a.Session != nil {
+	switch {
+	case a.Session == nil:
+	case x.question.Kind == wire.Inquire:
+		add("it holds, to be asked for again at " + instant(a.Session.Until))
+	default:
 		add("a session that holds, to be asked for again at " + instant(a.Session.Until))
 	}
 	if a.Response != nil {
