@@ -93,6 +93,10 @@ func (k Kind) String() string {
 	return ""
 }
 
+// AsksIssuer reports whether a question of the kind may wait for an identity provider
+// for long.
+func (k Kind) AsksIssuer() bool { return k == Inquire || k.OfBrowser() && k != Establish }
+
 // OfBrowser reports whether a question of the kind has a Request.
 func (k Kind) OfBrowser() bool { return k >= Open && k < kinds }
 

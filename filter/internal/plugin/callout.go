@@ -13,7 +13,8 @@ import (
 // reason.Overloaded: an attacker may slow down new credentials, not fill memory.
 const (
 	maxQuestions = 256  // calls under way
-	maxBrowsers  = 192  // of them those that may wait for an identity provider
+	maxBrowsers  = 192  // of them those of sessions, logins and inquiries, which may wait for an identity provider
+	maxInquiries = 128  // and of these inquiries: made-up credentials keep nobody from logging in
 	maxWaiting   = 2048 // requests that wait for them
 )
 
@@ -22,8 +23,8 @@ type callouts struct {
 	byToken map[uint32]*callout
 	byName  map[string]*callout // questions by their identity
 	waiting int
-	// browsers are the questions of sessions and logins among byName.
-	browsers int
+	// browsers are the questions of sessions, logins and inquiries among byName.
+	browsers, inquiries int
 }
 
 type callKind uint8
@@ -60,15 +61,17 @@ func (v *vm) ask(stream uint32, s *policy.Step, route string) reason.Code {
 		connection(req)
 	}
 	if call == nil {
-		if len(c.byName) >= maxQuestions || s.Question.Kind.OfBrowser() && c.browsers >= maxBrowsers {
+		kind := s.Question.Kind
+		if len(c.byName) >= maxQuestions || (kind.OfBrowser() || kind == wire.Inquire) && c.browsers >= maxBrowsers ||
+			kind == wire.Inquire && c.inquiries >= maxInquiries {
 			return reason.Overloaded
 		}
 		call = &callout{kind: callAsk, question: s.Question}
 		timeout := v.config.AskTimeoutMS
 		switch {
-		case s.Question.Kind == wire.Keys:
+		case kind == wire.Keys:
 			timeout = v.config.KeysTimeoutMS
-		case s.Question.Kind.OfBrowser() && s.Question.Kind != wire.Establish:
+		case kind.AsksIssuer():
 			timeout = v.config.LoginTimeoutMS
 		}
 		if !v.call(call, "POST", wire.PathAsk, s.Question.Encode(), timeout) {
@@ -78,14 +81,22 @@ func (v *vm) ask(stream uint32, s *policy.Step, route string) reason.Code {
 			c.byName = make(map[string]*callout)
 		}
 		c.byName[s.Question.Identity] = call
-		if s.Question.Kind.OfBrowser() {
-			c.browsers++
-		}
+		c.count(kind, 1)
 		v.stats.pendingAsked++
 	}
 	call.waiters = append(call.waiters, waiter{stream: stream, route: strings.Clone(route), pending: s.Pending})
 	c.waiting++
 	return reason.Unspecified
+}
+
+// count counts a question that is asked, or answered.
+func (c *callouts) count(k wire.Kind, by int) {
+	if k == wire.Inquire {
+		c.inquiries += by
+	}
+	if k == wire.Inquire || k.OfBrowser() {
+		c.browsers += by
+	}
 }
 
 // call sends a request to the sidecar.
@@ -173,9 +184,7 @@ func (v *vm) answer(kind callKind, headers, bodySize uint32) (status, body strin
 // gotAnswer resumes everybody who waits for a question.
 func (v *vm) gotAnswer(call *callout, body string, code reason.Code, now int64) {
 	delete(v.calls.byName, call.question.Identity)
-	if call.question.Kind.OfBrowser() {
-		v.calls.browsers--
-	}
+	v.calls.count(call.question.Kind, -1)
 	v.calls.waiting -= len(call.waiters)
 	var answer wire.Answer
 	if code == reason.Unspecified {

@@ -24,6 +24,7 @@
 //	token.go       where the credential is; one only
 //	jwt.go         the jwt plugin, in Kong's order
 //	oidc.go        the openid-connect plugin: issuer, times, audience, scopes
+//	inquire.go     credentials that only the issuer can judge
 //	verify.go      the signature: remembered, by the proxy, or asked for
 //	response.go    what the client is told
 //
