@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/declarative"
 	"github.com/sallyport-auth/sallyport/internal/redact"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/admin"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/endpoint"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/login"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/publish"
@@ -112,7 +113,7 @@ func (s *Sidecar) openLogins() (err error) {
 	if s.session, err = s.state.SessionSecret(); err != nil {
 		return err
 	}
-	keys, err := login.OpenClientKeys(s.state.Path())
+	keys, err := endpoint.OpenClientKeys(s.state.Path())
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/jose"
 	"github.com/sallyport-auth/sallyport/internal/jsonx"
 	"github.com/sallyport-auth/sallyport/internal/reason"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/endpoint"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 )
 
@@ -66,14 +67,14 @@ func (s *Service) logoutToken(ctx context.Context, in *Instance, p *provider.Pro
 	if set.Err != nil {
 		return reason.IssuerUnavailable
 	}
-	if code := verify(tok, set); code != reason.Unspecified {
+	if code := endpoint.Verify(tok, set); code != reason.Unspecified {
 		if code != reason.KeyUnknown || tok.KeyID == "" {
 			return code
 		}
 		newer, found := p.Lookup(ctx, tok.KeyID)
 		switch found {
 		case provider.Found:
-			if code := verify(tok, newer); code != reason.Unspecified {
+			if code := endpoint.Verify(tok, newer); code != reason.Unspecified {
 				return code
 			}
 		case provider.Unknown:
@@ -89,8 +90,8 @@ func (s *Service) logoutClaims(in *Instance, set *provider.Set, tok *jose.Token)
 	root := tok.Claims.Root()
 	c := claims.Read(root)
 	now := s.now()
-	leeway := max(in.Config.Leeway, clockSkew)
-	if code := c.IssuedBy(in.issuers(set)); code != reason.Unspecified {
+	leeway := max(in.Config.Leeway, endpoint.ClockSkew)
+	if code := c.IssuedBy(in.rules().Issuers(set)); code != reason.Unspecified {
 		return code
 	}
 	if len(in.Login().ClientIDs) == 0 {
@@ -99,7 +100,7 @@ func (s *Service) logoutClaims(in *Instance, set *provider.Set, tok *jose.Token)
 	if code := c.MeantFor(in.Login().ClientIDs); code != reason.Unspecified {
 		return code
 	}
-	if code := issuedAt(root, now.Unix(), leeway); code != reason.Unspecified {
+	if code := endpoint.IssuedAt(root, now.Unix(), leeway); code != reason.Unspecified {
 		return code
 	}
 	if code := (claims.Times{Leeway: leeway, RequireExp: true}).Check(&c, now.Unix()); code != reason.Unspecified {
@@ -116,7 +117,7 @@ func (s *Service) logoutClaims(in *Instance, set *provider.Set, tok *jose.Token)
 	}
 	iss, _ := c.Issuer.Text()
 	exp, _ := c.ExpiresAt()
-	fresh, err := s.revoked.Once(keyOf("j", iss, jti), time.Unix(exp+leeway+1, 0))
+	fresh, err := s.revoked.Once(endpoint.KeyOf("j", iss, jti), time.Unix(exp+leeway+1, 0))
 	switch {
 	case err != nil:
 		s.logger.Error("a logout token cannot be noted as used", "error", err)
@@ -127,10 +128,10 @@ func (s *Service) logoutClaims(in *Instance, set *provider.Set, tok *jose.Token)
 	var keys []string
 	if okSID {
 		for _, client := range in.Login().ClientIDs {
-			keys = append(keys, providerKey(iss, client, sid))
+			keys = append(keys, endpoint.ProviderKey(iss, client, sid))
 		}
 	} else {
-		keys = append(keys, subjectKey(iss, sub))
+		keys = append(keys, endpoint.SubjectKey(iss, sub))
 	}
 	until := now.Add(forever)
 	if in.Longest > 0 {

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/declarative"
 	"github.com/sallyport-auth/sallyport/internal/jose"
 	"github.com/sallyport-auth/sallyport/internal/reason"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/endpoint"
 	jwts "github.com/sallyport-auth/sallyport/testenv/tokens"
 )
 
@@ -31,15 +32,15 @@ func TestLogoutClaims(t *testing.T) {
 		want   reason.Code
 		keys   []string
 	}{
-		{"by sub", nil, reason.LoggedOut, []string{subjectKey(issuer, "alice")}},
-		{"by sid", map[string]any{"sub": nil, "sid": "s"}, reason.LoggedOut, []string{providerKey(issuer, "app", "s"), providerKey(issuer, "app2", "s")}},
-		{"by both: that session", map[string]any{"sid": "s"}, reason.LoggedOut, []string{providerKey(issuer, "app", "s"), providerKey(issuer, "app2", "s")}},
-		{"the second client", map[string]any{"aud": []string{"x", "app2"}}, reason.LoggedOut, []string{subjectKey(issuer, "alice")}},
-		{"expired a little", map[string]any{"exp": now - clockSkew + 1}, reason.LoggedOut, []string{subjectKey(issuer, "alice")}},
-		{"expired", map[string]any{"exp": now - clockSkew}, reason.TokenExpired, nil},
-		{"iat ahead a little", map[string]any{"iat": now + clockSkew}, reason.LoggedOut, []string{subjectKey(issuer, "alice")}},
-		{"iat ahead", map[string]any{"iat": now + clockSkew + 1}, reason.TokenNotYetValid, nil},
-		{"an event with members", map[string]any{"events": map[string]any{logoutEvent: map[string]any{"x": 1}, "other": "y"}}, reason.LoggedOut, []string{subjectKey(issuer, "alice")}},
+		{"by sub", nil, reason.LoggedOut, []string{endpoint.SubjectKey(issuer, "alice")}},
+		{"by sid", map[string]any{"sub": nil, "sid": "s"}, reason.LoggedOut, []string{endpoint.ProviderKey(issuer, "app", "s"), endpoint.ProviderKey(issuer, "app2", "s")}},
+		{"by both: that session", map[string]any{"sid": "s"}, reason.LoggedOut, []string{endpoint.ProviderKey(issuer, "app", "s"), endpoint.ProviderKey(issuer, "app2", "s")}},
+		{"the second client", map[string]any{"aud": []string{"x", "app2"}}, reason.LoggedOut, []string{endpoint.SubjectKey(issuer, "alice")}},
+		{"expired a little", map[string]any{"exp": now - endpoint.ClockSkew + 1}, reason.LoggedOut, []string{endpoint.SubjectKey(issuer, "alice")}},
+		{"expired", map[string]any{"exp": now - endpoint.ClockSkew}, reason.TokenExpired, nil},
+		{"iat ahead a little", map[string]any{"iat": now + endpoint.ClockSkew}, reason.LoggedOut, []string{endpoint.SubjectKey(issuer, "alice")}},
+		{"iat ahead", map[string]any{"iat": now + endpoint.ClockSkew + 1}, reason.TokenNotYetValid, nil},
+		{"an event with members", map[string]any{"events": map[string]any{logoutEvent: map[string]any{"x": 1}, "other": "y"}}, reason.LoggedOut, []string{endpoint.SubjectKey(issuer, "alice")}},
 		{"an event that is null", map[string]any{"events": map[string]any{logoutEvent: json.RawMessage("null")}}, reason.LogoutTokenInvalid, nil},
 		{"a nonce that is null", map[string]any{"nonce": json.RawMessage("null")}, reason.LogoutTokenInvalid, nil},
 		{"a long jti", map[string]any{"jti": strings.Repeat("x", 513)}, reason.LogoutTokenInvalid, nil},

@@ -92,7 +92,7 @@ func (s *Service) begin(in *Instance, p *provider.Provider, r *wire.Request, f *
 // query of its own, which stays (RFC 6749 §3.1).
 func (in *Instance) authorizationURL(endpoint string, f *flow, r *wire.Request) string {
 	l := in.Login()
-	id, _ := in.client(f.Client)
+	id := in.client(f.Client)
 	config := oauth2.Config{ClientID: id, RedirectURL: f.Redirect, Scopes: l.Scopes, Endpoint: oauth2.Endpoint{AuthURL: endpoint}}
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(f.Verifier), oauth2.SetAuthURLParam("nonce", f.Nonce)}
 	if l.MaxAge >= 0 {

@@ -9,11 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sallyport-auth/sallyport/internal/claims"
 	"github.com/sallyport-auth/sallyport/internal/jose"
 	"github.com/sallyport-auth/sallyport/internal/jsonx"
 	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/internal/wire"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/endpoint"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 )
 
@@ -88,7 +88,7 @@ func (s *Service) Callback(ctx context.Context, in *Instance, p *provider.Provid
 		s.logger.Info("a login was refused by the identity provider", "issuer", p.Config().Name(), "request_id", r.ID)
 		return s.refuse(in, r, reason.LoginRefused, f.Return, first(res.description, res.err), drop)
 	}
-	fresh, err := s.revoked.Once(keyOf("f", f.State), time.Unix(f.Begun+l.FlowTimeout, 0))
+	fresh, err := s.revoked.Once(endpoint.KeyOf("f", f.State), time.Unix(f.Begun+l.FlowTimeout, 0))
 	switch {
 	case err != nil:
 		s.logger.Error("a login cannot be noted as used", "error", err)
@@ -120,20 +120,21 @@ func (s *Service) exchange(ctx context.Context, in *Instance, p *provider.Provid
 	if err != nil {
 		out := outcome(err)
 		s.logger.Warn("a code cannot be exchanged", "issuer", p.Config().Name(), "error", err, "reason", out.Error())
-		var r *refusal
+		var r *endpoint.Refusal
 		if errors.As(err, &r) {
-			return nil, out, first(r.description, r.code)
+			return nil, out, first(r.Description, r.Code)
 		}
 		return nil, out, ""
 	}
-	if t.id == "" {
+	if t.ID == "" {
 		return nil, reason.IDTokenMissing, ""
 	}
 	now := s.now()
 	rec := in.newRecord(sourceCode, now)
 	rec.Client = f.Client
-	rec.ClientID, _ = in.client(f.Client)
-	tok, out := s.judge(ctx, in, p, t.id, expectation{client: rec.ClientID, nonce: f.Nonce, access: t.access, maxAge: l.MaxAge, now: now.Unix()})
+	rec.ClientID = in.client(f.Client)
+	tok, out := in.rules().Judge(ctx, p, t.ID, endpoint.Expectation{
+		Clients: []string{rec.ClientID}, Nonce: f.Nonce, Access: t.Access, MaxAge: l.MaxAge, Now: now.Unix()})
 	if out != reason.Unspecified {
 		return nil, out, ""
 	}
@@ -153,67 +154,24 @@ func (s *Service) exchange(ctx context.Context, in *Instance, p *provider.Provid
 	return rec, reason.Unspecified, ""
 }
 
-// judge judges an ID token, asking the issuer for its keys once when it names one
-// that is not known.
-func (s *Service) judge(ctx context.Context, in *Instance, p *provider.Provider, raw string, e expectation) (*jose.Token, reason.Code) {
-	tok, code := in.idToken(raw, p.Current(), e)
-	if code != reason.KeyUnknown {
-		return tok, code
+// take puts the tokens of a response into a record. The scope of an access token that
+// is opaque is the response's.
+func (s *Service) take(ctx context.Context, in *Instance, p *provider.Provider, rec *record, t *endpoint.Tokens, now time.Time) reason.Code {
+	rec.Access = t.Access
+	if t.ID != "" {
+		rec.IDToken = t.ID
 	}
-	parsed, out := jose.Parse(raw)
-	if out != reason.Unspecified || parsed.KeyID == "" {
-		return nil, code
+	if t.Refresh != "" {
+		rec.Refresh = t.Refresh
 	}
-	switch set, found := p.LookupOwn(ctx, parsed.KeyID); found {
-	case provider.Found:
-		return in.idToken(raw, set, e)
-	case provider.Unknown:
-		return nil, reason.KeyUnknown
-	case provider.Throttled:
-		return nil, reason.KeysThrottled
+	if t.HasScope {
+		rec.Scope = t.Scope
 	}
-	return nil, reason.IssuerUnavailable
-}
-
-// take puts the tokens of a response into a record. An access token that the
-// issuer's own keys verify is read; one of another kind, or for somebody else's keys,
-// is opaque, and its scope is the response's.
-func (s *Service) take(ctx context.Context, in *Instance, p *provider.Provider, rec *record, t *tokens, now time.Time) reason.Code {
-	rec.Access, rec.Opaque = t.access, true
-	if t.id != "" {
-		rec.IDToken = t.id
-	}
-	if t.refresh != "" {
-		rec.Refresh = t.refresh
-	}
-	if t.hasScope {
-		rec.Scope = t.scope
-	}
-	rec.Expires, rec.Life = 0, t.expiresIn
-	if t.expiresIn > 0 {
-		rec.Expires = now.Unix() + t.expiresIn
-	}
-	tok, code := jose.Parse(t.access)
+	a, code := in.rules().Access(ctx, p, t, now)
 	if code != reason.Unspecified {
-		return reason.Unspecified
+		return code
 	}
-	set := p.Current()
-	if code = verify(tok, set); code == reason.KeyUnknown && tok.KeyID != "" {
-		if newer, found := p.LookupOwn(ctx, tok.KeyID); found == provider.Found {
-			code = verify(tok, newer)
-		}
-	}
-	if code == reason.SignatureInvalid && !in.Login().SkipSignature {
-		return code // its own issuer's key says that it is not the issuer's
-	}
-	c := claims.Read(tok.Claims.Root())
-	if code == reason.Unspecified && c.IssuedBy(in.issuers(set)) == reason.Unspecified || in.Login().SkipSignature {
-		rec.Opaque = false
-		if exp, ok := c.ExpiresAt(); ok && (rec.Expires == 0 || exp < rec.Expires) {
-			rec.Expires = exp
-			rec.Life = max(exp-now.Unix(), 0)
-		}
-	}
+	rec.Opaque, rec.Expires, rec.Life = a.Token == nil, a.Expires, a.Life
 	return reason.Unspecified
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/sallyport-auth/sallyport/internal/reason"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/endpoint"
 	jwts "github.com/sallyport-auth/sallyport/testenv/tokens"
 )
 
@@ -57,7 +58,7 @@ func TestEstablish(t *testing.T) {
 		t.Error("two sessions have one id")
 	}
 	b = begin()
-	if err := w.revoked.Revoke(providerKey(w.idp.Issuer(), "app", "s"), w.now(), w.now().Add(1e12)); err != nil {
+	if err := w.revoked.Revoke(endpoint.ProviderKey(w.idp.Issuer(), "app", "s"), w.now(), w.now().Add(1e12)); err != nil {
 		t.Fatal(err)
 	}
 	w.seconds(1)

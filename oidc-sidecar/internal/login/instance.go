@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/declarative"
 	"github.com/sallyport-auth/sallyport/internal/jose"
 	"github.com/sallyport-auth/sallyport/internal/reason"
-	"github.com/sallyport-auth/sallyport/internal/redact"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/endpoint"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/revoke"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/seal"
 )
@@ -56,25 +56,18 @@ func (in *Instance) admits(rec *record) bool {
 		(len(in.Config.Algorithms) == 0 || slices.Contains(in.Config.Algorithms, tok.Alg))
 }
 
-// client returns id and secret of the i-th client, the first for one that is gone.
-func (in *Instance) client(i int) (id string, secret redact.Secret) {
-	l := in.Login()
-	if i < 0 || i >= len(l.ClientIDs) {
-		i = 0
-	}
-	if len(l.ClientIDs) > 0 {
-		id = l.ClientIDs[i]
-	}
-	if i < len(l.ClientSecrets) {
-		secret = l.ClientSecrets[i]
-	}
-	return id, secret
+// client returns the id of the i-th client, the first for one that is gone.
+func (in *Instance) client(i int) string { return endpoint.ClientOf(&in.Login().Client, i, nil).ID }
+
+// rules are what tokens of the issuer are judged by.
+func (in *Instance) rules() endpoint.Rules {
+	return endpoint.Rules{Config: in.Config, Client: &in.Login().Client}
 }
 
 // Service does what browsers ask for. It is safe for concurrent use.
 type Service struct {
 	revoked *revoke.List
-	keys    *ClientKeys
+	keys    *endpoint.ClientKeys
 	logger  *slog.Logger
 	now     func() time.Time
 	ended   func(keys []string) // tells the filters which sessions have ended
@@ -83,7 +76,7 @@ type Service struct {
 }
 
 // New returns a service. ended is called with keys of sessions that have ended.
-func New(revoked *revoke.List, keys *ClientKeys, logger *slog.Logger, now func() time.Time, ended func(keys []string)) *Service {
+func New(revoked *revoke.List, keys *endpoint.ClientKeys, logger *slog.Logger, now func() time.Time, ended func(keys []string)) *Service {
 	return &Service{revoked: revoked, keys: keys, logger: logger, now: now, ended: ended,
 		live: newLive(maxLiveBytes), fault: func(string) {}}
 }

@@ -95,7 +95,7 @@ func refreshing(t *testing.T) (*Service, *Instance, *provider.Provider, *idp.Ser
 	}
 	rec := in.newRecord(sourceCode, time.Now())
 	rec.Issuer, rec.Subject, rec.ClientID = s.Issuer(), "alice", "app"
-	rec.Access, rec.IDToken, rec.Refresh, rec.Expires, rec.Life = ts.access, ts.id, ts.refresh, time.Now().Unix()-1, 1
+	rec.Access, rec.IDToken, rec.Refresh, rec.Expires, rec.Life = ts.Access, ts.ID, ts.Refresh, time.Now().Unix()-1, 1
 	r := &wire.Request{Scheme: "http"}
 	lines, code := in.seal(rec, r, time.Now())
 	if code != reason.Unspecified {

@@ -24,7 +24,7 @@ func (s *Service) Logout(ctx context.Context, in *Instance, p *provider.Provider
 		cookies = append(cookies, c.Name+"="+attributes(&l.FlowCookie, r.Scheme, 0))
 	}
 	hint := ""
-	client, _ := in.client(0)
+	client := in.client(0)
 	set := p.Current()
 	if sent, code := in.unseal(r); code == reason.Unspecified {
 		rec := s.live.newest(sent)
@@ -38,8 +38,8 @@ func (s *Service) Logout(ctx context.Context, in *Instance, p *provider.Provider
 	if len(l.LogoutRedirects) > 0 {
 		after = l.LogoutRedirects[0]
 	}
-	if endpoint := first(l.Endpoints.EndSession, set.Metadata.EndSession); endpoint != "" {
-		if to, ok := endSession(endpoint, hint, client, after); ok {
+	if from := first(l.Endpoints.EndSession, set.Metadata.EndSession); from != "" {
+		if to, ok := endSession(from, hint, client, after); ok {
 			return redirect(reason.LoggedOut, 302, to, cookies)
 		}
 	}
@@ -99,7 +99,7 @@ func (s *Service) revokeTokens(ctx context.Context, in *Instance, p *provider.Pr
 		}
 		res, err := s.call(ctx, in, p, m, rec.Client, endpoint, url.Values{"token": {t.token}, "token_type_hint": {t.hint}})
 		if err != nil {
-			s.logger.Warn("a token cannot be revoked at logout", "issuer", p.Config().Name(), "kind", t.hint, "error", sayable(err))
+			s.logger.Warn("a token cannot be revoked at logout", "issuer", p.Config().Name(), "kind", t.hint, "error", err)
 			continue
 		}
 		_ = res.Body.Close()

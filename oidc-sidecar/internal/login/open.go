@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/jsonx"
 	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/internal/wire"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/endpoint"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 )
 
@@ -150,7 +151,7 @@ func (s *Service) Establish(in *Instance, p *provider.Provider, r *wire.Request,
 	}
 	c := claims.Read(tok.Claims.Root())
 	for _, code := range []reason.Code{
-		verify(tok, set), c.IssuedBy(in.issuers(set)),
+		endpoint.Verify(tok, set), c.IssuedBy(in.rules().Issuers(set)),
 		claims.Times{Leeway: in.Config.Leeway, RequireExp: true}.Check(&c, now.Unix()), c.MeantFor(in.Config.Audience),
 	} {
 		if code != reason.Unspecified {
@@ -159,7 +160,7 @@ func (s *Service) Establish(in *Instance, p *provider.Provider, r *wire.Request,
 	}
 	rec := in.newRecord(sourceBearer, now)
 	rec.Access, rec.Issuer, rec.Subject, rec.SID = raw, claimText(tok, "iss"), claimText(tok, "sub"), claimText(tok, "sid")
-	rec.ClientID, _ = in.client(0)
+	rec.ClientID = in.client(0)
 	rec.Expires, _ = c.ExpiresAt()
 	rec.Life = rec.Expires - now.Unix()
 	if _, ended := rec.due(now); ended {

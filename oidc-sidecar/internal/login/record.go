@@ -2,13 +2,12 @@ package login
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/internal/wire"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/endpoint"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/seal"
 )
 
@@ -109,30 +108,14 @@ func (rec *record) begun() time.Time { return time.UnixMilli(rec.Begun) }
 // keys are the names by which a session can be ended: its own, its subject's at the
 // issuer, the identity provider's session.
 func (rec *record) keys() []string {
-	list := []string{sessionKey(rec.ID), subjectKey(rec.Issuer, rec.Subject)}
+	list := []string{sessionKey(rec.ID), endpoint.SubjectKey(rec.Issuer, rec.Subject)}
 	if rec.SID != "" {
-		list = append(list, providerKey(rec.Issuer, rec.ClientID, rec.SID))
+		list = append(list, endpoint.ProviderKey(rec.Issuer, rec.ClientID, rec.SID))
 	}
 	return list
 }
 
-// The keys travel to filters and into the journal, so they are hashes.
-func sessionKey(id string) string                { return keyOf("s", id) }
-func subjectKey(issuer, sub string) string       { return keyOf("u", issuer, sub) }
-func providerKey(iss, client, sid string) string { return keyOf("p", iss, client, sid) }
-
-func keyOf(kind string, parts ...string) string {
-	h := sha256.New()
-	for _, p := range parts {
-		var n [8]byte
-		for i := range n {
-			n[i] = byte(len(p) >> (8 * i))
-		}
-		h.Write(n[:])
-		h.Write([]byte(p))
-	}
-	return kind + base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:15])
-}
+func sessionKey(id string) string { return endpoint.KeyOf("s", id) }
 
 // end is when a session is over whatever happens, by its own end or by that of an
 // instance that gives less time.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/jose"
 	"github.com/sallyport-auth/sallyport/internal/reason"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/endpoint"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 )
 
@@ -66,7 +67,7 @@ type liveEntry struct {
 // arrival are tokens of a refresh that nobody has judged yet. They count for nothing,
 // but the refresh token among them may be the only one that is still good.
 type arrival struct {
-	tokens *tokens
+	tokens *endpoint.Tokens
 	at     time.Time
 	after  int64 // the generation that they renew
 }
@@ -101,7 +102,7 @@ func (l *live) weigh(e *liveEntry) {
 		size += len(r.Access) + len(r.IDToken) + len(r.Refresh) + len(r.UserInfo)
 	}
 	if c := e.came; c != nil {
-		size += len(c.tokens.access) + len(c.tokens.id) + len(c.tokens.refresh)
+		size += len(c.tokens.Access) + len(c.tokens.ID) + len(c.tokens.Refresh)
 	}
 	l.used += size - e.size
 	e.size = size
@@ -280,8 +281,8 @@ func (s *Service) refresh(in *Instance, p *provider.Provider, old *record, came 
 
 func (s *Service) refreshFailed(p *provider.Provider, err error) reason.Code {
 	s.logger.Warn("a session cannot be refreshed", "issuer", p.Config().Name(), "error", err)
-	var r *refusal
-	if errors.As(err, &r) && r.code == "invalid_grant" {
+	var r *endpoint.Refusal
+	if errors.As(err, &r) && r.Code == "invalid_grant" {
 		return reason.RefreshRefused
 	}
 	return reason.IssuerUnavailable // the session stays for when the issuer is back
@@ -295,9 +296,9 @@ func (s *Service) judgeRefreshed(ctx context.Context, in *Instance, p *provider.
 	if code := s.take(ctx, in, p, next, t, came.at); code != reason.Unspecified {
 		return code
 	}
-	if t.id != "" {
-		tok, code := s.judge(ctx, in, p, t.id, expectation{
-			client: next.ClientID, access: t.access, maxAge: -1, now: s.now().Unix(), subject: old.Subject,
+	if t.ID != "" {
+		tok, code := in.rules().Judge(ctx, p, t.ID, endpoint.Expectation{
+			Clients: []string{next.ClientID}, Access: t.Access, MaxAge: -1, Now: s.now().Unix(), Subject: old.Subject,
 		})
 		if code != reason.Unspecified {
 			return code

@@ -48,6 +48,9 @@ func instance(t testing.TB, change func(c *declarative.OIDCConfig)) *Instance {
 	return &Instance{ID: "i", Public: "i", Trust: "t", Config: c, Ring: ringOf(t, "s"), Hosts: map[string][]string{}}
 }
 
+// published are the keys of the issuer, by kid.
+var published = map[string]string{"k1": "rsa2048", "e1": "ec256"}
+
 // issuerSet is what is known of an issuer with these keys, by kid.
 func issuerSet(t testing.TB, published map[string]string) *provider.Set {
 	t.Helper()

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/internal/redact"
 	"github.com/sallyport-auth/sallyport/internal/wire"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/endpoint"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/revoke"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/seal"
@@ -72,7 +73,7 @@ func newWorld(t *testing.T, settings string) *world {
 		t.Fatalf("the provider's keys: %v", o)
 	}
 	dir := testenv.TempDir(t)
-	keys, err := OpenClientKeys(dir)
+	keys, err := endpoint.OpenClientKeys(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

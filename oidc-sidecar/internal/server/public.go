@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sallyport-auth/sallyport/internal/declarative"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/endpoint"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/login"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/publish"
 )
@@ -15,7 +16,7 @@ import (
 //
 //	POST /.sallyport/{instance}/backchannel_logout   OIDC Back-Channel Logout §2.5
 //	GET  /.sallyport/{instance}/jwks                 keys of private_key_jwt (RFC 7517 §5)
-func NewPublic(publisher *publish.Publisher, logins *login.Service, keys *login.ClientKeys, registry prometheus.Registerer) http.Handler {
+func NewPublic(publisher *publish.Publisher, logins *login.Service, keys *endpoint.ClientKeys, registry prometheus.Registerer) http.Handler {
 	outcomes := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "sallyport_sidecar_backchannel_logouts_total", Help: "Logout tokens of identity providers, by outcome.",
 	}, []string{"outcome"})

@@ -1,6 +1,7 @@
-package login
+package endpoint
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/subtle"
@@ -8,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/sallyport-auth/sallyport/internal/claims"
+	"github.com/sallyport-auth/sallyport/internal/declarative"
 	"github.com/sallyport-auth/sallyport/internal/jose"
 	"github.com/sallyport-auth/sallyport/internal/jsonx"
 	"github.com/sallyport-auth/sallyport/internal/keys"
@@ -15,21 +17,56 @@ import (
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 )
 
-// clockSkew is how far an issuer's clock may be ahead where no leeway is set.
-const clockSkew = 60
+// ClockSkew is how far an issuer's clock may be ahead where no leeway is set.
+const ClockSkew = 60
 
-// expectation is what an ID token has to be.
-type expectation struct {
-	client  string
-	nonce   string // "" for a token of a refresh
-	access  string // the access token beside it, for at_hash
-	maxAge  int64  // -1 for none
-	now     int64
-	subject string // of an earlier ID token, "" for the first
+// Rules are what tokens of an issuer are judged by.
+type Rules struct {
+	Config *declarative.OIDCConfig
+	Client *declarative.Client
+	// Presented is set for tokens that callers bring: their signatures are always
+	// verified, and what they name is not taken for the issuer's word.
+	Presented bool
 }
 
-// idToken judges an ID token by OIDC Core §3.1.3.7, and returns its claims.
-func (in *Instance) idToken(raw string, set *provider.Set, e expectation) (*jose.Token, reason.Code) {
+// Expectation is what an ID token has to be.
+type Expectation struct {
+	Clients []string // it is for one of them
+	Nonce   string   // "" for a token of no login
+	Access  string   // the access token beside it, for at_hash
+	MaxAge  int64    // -1 for none
+	Now     int64
+	Subject string // of an earlier ID token, "" for the first
+}
+
+// Judge judges an ID token, asking the issuer for its keys once when it names one that
+// is not known.
+func (r Rules) Judge(ctx context.Context, p *provider.Provider, raw string, e Expectation) (*jose.Token, reason.Code) {
+	tok, code := r.IDToken(raw, p.Current(), e)
+	if code != reason.KeyUnknown {
+		return tok, code
+	}
+	parsed, out := jose.Parse(raw)
+	if out != reason.Unspecified || parsed.KeyID == "" {
+		return nil, code
+	}
+	lookup := p.LookupOwn
+	if r.Presented {
+		lookup = p.Lookup // anybody can make up a kid
+	}
+	switch set, found := lookup(ctx, parsed.KeyID); found {
+	case provider.Found:
+		return r.IDToken(raw, set, e)
+	case provider.Unknown:
+		return nil, reason.KeyUnknown
+	case provider.Throttled:
+		return nil, reason.KeysThrottled
+	}
+	return nil, reason.IssuerUnavailable
+}
+
+// IDToken judges an ID token by OIDC Core §3.1.3.7, and returns it.
+func (r Rules) IDToken(raw string, set *provider.Set, e Expectation) (*jose.Token, reason.Code) {
 	tok, code := jose.Parse(raw)
 	if code != reason.Unspecified {
 		return nil, code
@@ -41,19 +78,19 @@ func (in *Instance) idToken(raw string, set *provider.Set, e expectation) (*jose
 	if c.Purpose(true) != reason.Unspecified {
 		return nil, reason.TokenType
 	}
-	leeway := max(in.Config.Leeway, 0)
+	leeway := max(r.Config.Leeway, 0)
 	for _, check := range []func() reason.Code{
-		func() reason.Code { return c.IssuedBy(in.issuers(set)) },                                     // (2)
-		func() reason.Code { return c.MeantFor([]string{e.client}) },                                  // (3)
-		func() reason.Code { return authorizedParty(&c, e.client) },                                   // (4), (5)
-		func() reason.Code { return in.signature(tok, set) },                                          // (6), (7), (8)
-		func() reason.Code { return claims.Times{Leeway: leeway, RequireExp: true}.Check(&c, e.now) }, // (9)
-		func() reason.Code { return issuedAt(c.Root, e.now, leeway) },                                 // (10)
-		func() reason.Code { return nonce(c.Root, e.nonce) },                                          // (11)
+		func() reason.Code { return c.IssuedBy(r.Issuers(set)) },                                      // (2)
+		func() reason.Code { return meantFor(&c, e.Clients) },                                         // (3)
+		func() reason.Code { return authorizedParty(&c, e.Clients) },                                  // (4), (5)
+		func() reason.Code { return r.signature(tok, set) },                                           // (6), (7), (8)
+		func() reason.Code { return claims.Times{Leeway: leeway, RequireExp: true}.Check(&c, e.Now) }, // (9)
+		func() reason.Code { return IssuedAt(c.Root, e.Now, leeway) },                                 // (10)
+		func() reason.Code { return nonce(c.Root, e.Nonce) },                                          // (11)
 		func() reason.Code { return authTime(c.Root, e, leeway) },                                     // (13)
-		func() reason.Code { return accessTokenHash(tok, e.access) },                                  // §3.1.3.8
-		func() reason.Code { return subject(&c, e.subject) },                                          // §12.2
-		func() reason.Code { return in.domain(c.Root) },
+		func() reason.Code { return accessTokenHash(tok, e.Access) },                                  // §3.1.3.8
+		func() reason.Code { return subject(&c, e.Subject) },                                          // §12.2
+		func() reason.Code { return r.Domain(c.Root) },
 	} {
 		if code := check(); code != reason.Unspecified {
 			return nil, code
@@ -62,14 +99,22 @@ func (in *Instance) idToken(raw string, set *provider.Set, e expectation) (*jose
 	return tok, reason.Unspecified
 }
 
-// issuers are the accepted values of iss.
-func (in *Instance) issuers(set *provider.Set) []string {
-	return append(slices.Clone(set.Issuers), in.Config.IssuersAllowed...)
+// Issuers are the accepted values of iss.
+func (r Rules) Issuers(set *provider.Set) []string {
+	return append(slices.Clone(set.Issuers), r.Config.IssuersAllowed...)
+}
+
+// meantFor judges aud. Who is no client is nobody whom the issuer could mean.
+func meantFor(c *claims.Set, clients []string) reason.Code {
+	if len(clients) == 0 {
+		return reason.AudienceMismatch
+	}
+	return c.MeantFor(clients)
 }
 
 // authorizedParty judges azp. An ID token for several audiences has to say whom it
 // was issued to; one for us alone need not (S0-09), and where it does it is us.
-func authorizedParty(c *claims.Set, client string) reason.Code {
+func authorizedParty(c *claims.Set, clients []string) reason.Code {
 	azp := c.Root.Get("azp")
 	if !azp.Exists() || azp.Kind() == jsonx.Null {
 		if c.Audience.Kind() == jsonx.Array && c.Audience.Len() > 1 {
@@ -77,26 +122,32 @@ func authorizedParty(c *claims.Set, client string) reason.Code {
 		}
 		return reason.Unspecified
 	}
-	if s, ok := azp.Text(); !ok || s != client {
+	if s, ok := azp.Text(); !ok || !slices.Contains(clients, s) {
 		return reason.AuthorizedPartyMismatch
 	}
 	return reason.Unspecified
 }
 
-// signature judges a token that the sidecar has fetched. Symmetric algorithms are
-// refused: whoever knows the client's secret could make it (RFC 8725 §3.2).
-func (in *Instance) signature(tok *jose.Token, set *provider.Set) reason.Code {
+// signature judges a token's signature. Symmetric algorithms are refused: whoever knows
+// the client's secret could make it (RFC 8725 §3.2).
+func (r Rules) signature(tok *jose.Token, set *provider.Set) reason.Code {
 	if tok.Alg.Family() == jose.HMAC {
 		return reason.AlgorithmMismatch
 	}
-	if in.Login().SkipSignature {
+	if r.Presented {
+		if list := r.Config.Algorithms; len(list) > 0 && !slices.Contains(list, tok.Alg) {
+			return reason.AlgorithmMismatch
+		}
+		return Verify(tok, set)
+	}
+	if r.Client.SkipSignature {
 		return reason.Unspecified // it came from the token endpoint itself (§3.1.3.7 (6))
 	}
-	return verify(tok, set)
+	return Verify(tok, set)
 }
 
-// verify checks a token's signature with an issuer's keys.
-func verify(tok *jose.Token, set *provider.Set) reason.Code {
+// Verify checks a token's signature with an issuer's keys.
+func Verify(tok *jose.Token, set *provider.Set) reason.Code {
 	if tok.Alg == jose.Unsupported {
 		return reason.AlgorithmUnsupported
 	}
@@ -126,8 +177,8 @@ func verify(tok *jose.Token, set *provider.Set) reason.Code {
 	return code
 }
 
-// issuedAt refuses tokens from the future.
-func issuedAt(root jsonx.Value, now, leeway int64) reason.Code {
+// IssuedAt refuses tokens from the future.
+func IssuedAt(root jsonx.Value, now, leeway int64) reason.Code {
 	v := root.Get("iat")
 	if !v.Exists() {
 		return reason.ClaimMissing // REQUIRED in §2
@@ -136,7 +187,7 @@ func issuedAt(root jsonx.Value, now, leeway int64) reason.Code {
 	switch {
 	case !ok:
 		return reason.ClaimInvalid
-	case claims.NotYet(iat, now, max(leeway, clockSkew)):
+	case claims.NotYet(iat, now, max(leeway, ClockSkew)):
 		return reason.TokenNotYetValid
 	}
 	return reason.Unspecified
@@ -156,15 +207,15 @@ func nonce(root jsonx.Value, want string) reason.Code {
 	return reason.Unspecified
 }
 
-func authTime(root jsonx.Value, e expectation, leeway int64) reason.Code {
-	if e.maxAge < 0 || e.nonce == "" {
+func authTime(root jsonx.Value, e Expectation, leeway int64) reason.Code {
+	if e.MaxAge < 0 || e.Nonce == "" {
 		return reason.Unspecified
 	}
 	at, ok := claims.Date(root.Get("auth_time"))
 	if !ok { // REQUIRED when max_age was asked for (§2)
 		return reason.AuthTimeTooOld
 	}
-	if at+e.maxAge+max(leeway, clockSkew) < e.now {
+	if at+e.MaxAge+max(leeway, ClockSkew) < e.Now {
 		return reason.AuthTimeTooOld
 	}
 	return reason.Unspecified
@@ -211,9 +262,9 @@ func subject(c *claims.Set, want string) reason.Code {
 	return reason.Unspecified
 }
 
-// domain judges hd, Google's claim for the domain of an organisation.
-func (in *Instance) domain(root jsonx.Value) reason.Code {
-	domains := in.Login().Domains
+// Domain judges hd, Google's claim for the domain of an organisation.
+func (r Rules) Domain(root jsonx.Value) reason.Code {
+	domains := r.Client.Domains
 	if len(domains) == 0 {
 		return reason.Unspecified
 	}

@@ -1,4 +1,4 @@
-package login
+package endpoint
 
 import (
 	"crypto"
@@ -14,56 +14,14 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/sallyport-auth/sallyport/internal/jose"
-	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 )
-
-// authenticate makes a request to an endpoint of the issuer's say who the client is
-// (RFC 6749 §2.3, RFC 7523 §2.2).
-func (s *Service) authenticate(in *Instance, m *provider.Metadata, client int, req *http.Request, form url.Values) error {
-	id, secret := in.client(client)
-	switch in.authMethod(m) {
-	case "client_secret_post":
-		form.Set("client_id", id)
-		form.Set("client_secret", secret.Reveal())
-	case "none":
-		form.Set("client_id", id)
-	case "private_key_jwt":
-		assertion, err := s.keys.assertion(in.Login().ClientAlg, id, req.URL.String(), s.now())
-		if err != nil {
-			return err
-		}
-		form.Set("client_id", id)
-		form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
-		form.Set("client_assertion", assertion)
-	default:
-		// Both are encoded before they are joined (RFC 6749 §2.3.1).
-		req.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret.Reveal()))
-	}
-	return nil
-}
-
-// authMethod is the configured one, else Basic unless the issuer says that it does
-// not take it.
-func (in *Instance) authMethod(m *provider.Metadata) string {
-	if method := in.Login().ClientAuth; method != "" {
-		return method
-	}
-	offered := m.TokenAuthMethods
-	if len(offered) > 0 && !slices.Contains(offered, "client_secret_basic") && slices.Contains(offered, "client_secret_post") {
-		return "client_secret_post"
-	}
-	return "client_secret_basic"
-}
 
 // ClientKeys are the keys that the client signs its assertions with. They are made
 // once and kept in the state directory.

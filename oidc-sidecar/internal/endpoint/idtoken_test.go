@@ -1,4 +1,4 @@
-package login
+package endpoint
 
 import (
 	"context"
@@ -9,14 +9,51 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 
 	"github.com/sallyport-auth/sallyport/internal/declarative"
 	"github.com/sallyport-auth/sallyport/internal/jsonx"
+	"github.com/sallyport-auth/sallyport/internal/keys"
 	"github.com/sallyport-auth/sallyport/internal/reason"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 	jwts "github.com/sallyport-auth/sallyport/testenv/tokens"
 )
+
+const (
+	issuer = "https://idp.example"
+	now    = int64(1_800_000_000)
+)
+
+func still() time.Time { return time.Unix(now, 0) }
+
+// rules are those of a plugin with the defaults of the file.
+func rules(change func(c *declarative.OIDCConfig)) Rules {
+	c := &declarative.OIDCConfig{IssuerURL: issuer, Login: &declarative.Login{Client: declarative.Client{ClientIDs: []string{"app"}}}}
+	if change != nil {
+		change(c)
+	}
+	return Rules{Config: c, Client: &c.Login.Client}
+}
+
+// issuerSet is what is known of an issuer with these keys, by kid.
+func issuerSet(t testing.TB, published map[string]string) *provider.Set {
+	t.Helper()
+	var list []map[string]any
+	for kid, key := range published {
+		list = append(list, jwts.JWK(key, kid, nil))
+	}
+	src, err := json.Marshal(map[string]any{"keys": list})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := keys.ParseSet(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &provider.Set{Issuers: []string{issuer}, Keys: parsed, Metadata: provider.Metadata{Issuer: issuer}}
+}
 
 // published are the keys of the issuer, by kid.
 var published = map[string]string{"k1": "rsa2048", "e1": "ec256"}
@@ -63,7 +100,7 @@ func TestIDToken(t *testing.T) {
 		name, raw string
 		want      reason.Code
 		change    func(c *declarative.OIDCConfig)
-		e         func(e *expectation)
+		e         func(e *Expectation)
 	}{
 		{name: "right", raw: id(nil)},
 		{name: "ES256", raw: header("ec256", map[string]any{"alg": "ES256", "kid": "e1"})},
@@ -112,8 +149,8 @@ func TestIDToken(t *testing.T) {
 		{name: "exp a text", raw: id(map[string]any{"exp": "1900000000"}), want: reason.ClaimInvalid},
 		{name: "nbf ahead", raw: id(map[string]any{"nbf": now + 1}), want: reason.TokenNotYetValid},
 		{name: "no iat", raw: id(map[string]any{"iat": nil}), want: reason.ClaimMissing},
-		{name: "iat ahead a little", raw: id(map[string]any{"iat": now + clockSkew})},
-		{name: "iat ahead", raw: id(map[string]any{"iat": now + clockSkew + 1}), want: reason.TokenNotYetValid},
+		{name: "iat ahead a little", raw: id(map[string]any{"iat": now + ClockSkew})},
+		{name: "iat ahead", raw: id(map[string]any{"iat": now + ClockSkew + 1}), want: reason.TokenNotYetValid},
 		{name: "iat a text", raw: id(map[string]any{"iat": "1"}), want: reason.ClaimInvalid},
 		// (11)
 		{name: "nonce", raw: id(map[string]any{"nonce": "m"}), want: reason.NonceMismatch},
@@ -121,12 +158,12 @@ func TestIDToken(t *testing.T) {
 		{name: "nonce empty", raw: id(map[string]any{"nonce": ""}), want: reason.NonceMismatch},
 		{name: "nonce a list", raw: id(map[string]any{"nonce": []string{"n"}}), want: reason.NonceMismatch},
 		{name: "nonce null", raw: id(map[string]any{"nonce": json.RawMessage("null")}), want: reason.NonceMismatch},
-		{name: "nonce of a refresh", raw: id(map[string]any{"nonce": "m"}), e: func(e *expectation) { e.nonce = "" }},
+		{name: "nonce of a refresh", raw: id(map[string]any{"nonce": "m"}), e: func(e *Expectation) { e.Nonce = "" }},
 		// (13)
-		{name: "auth_time", raw: id(map[string]any{"auth_time": now - 60}), e: func(e *expectation) { e.maxAge = 60 }},
-		{name: "auth_time long ago", raw: id(map[string]any{"auth_time": now - 1000}), want: reason.AuthTimeTooOld, e: func(e *expectation) { e.maxAge = 60 }},
-		{name: "no auth_time", raw: id(nil), want: reason.AuthTimeTooOld, e: func(e *expectation) { e.maxAge = 60 }},
-		{name: "auth_time a text", raw: id(map[string]any{"auth_time": "1800000000"}), want: reason.AuthTimeTooOld, e: func(e *expectation) { e.maxAge = 60 }},
+		{name: "auth_time", raw: id(map[string]any{"auth_time": now - 60}), e: func(e *Expectation) { e.MaxAge = 60 }},
+		{name: "auth_time long ago", raw: id(map[string]any{"auth_time": now - 1000}), want: reason.AuthTimeTooOld, e: func(e *Expectation) { e.MaxAge = 60 }},
+		{name: "no auth_time", raw: id(nil), want: reason.AuthTimeTooOld, e: func(e *Expectation) { e.MaxAge = 60 }},
+		{name: "auth_time a text", raw: id(map[string]any{"auth_time": "1800000000"}), want: reason.AuthTimeTooOld, e: func(e *Expectation) { e.MaxAge = 60 }},
 		// §3.1.3.8
 		{name: "at_hash", raw: id(map[string]any{"at_hash": halfHash("another")}), want: reason.AccessTokenHashMismatch},
 		{name: "no at_hash", raw: id(map[string]any{"at_hash": nil})},
@@ -137,7 +174,7 @@ func TestIDToken(t *testing.T) {
 		{name: "no sub", raw: id(map[string]any{"sub": nil}), want: reason.ClaimMissing},
 		{name: "sub empty", raw: id(map[string]any{"sub": ""}), want: reason.ClaimMissing},
 		{name: "sub a number", raw: id(map[string]any{"sub": 7}), want: reason.ClaimMissing},
-		{name: "sub of a refresh", raw: id(nil), want: reason.SubjectMismatch, e: func(e *expectation) { e.subject = "bob" }},
+		{name: "sub of a refresh", raw: id(nil), want: reason.SubjectMismatch, e: func(e *Expectation) { e.Subject = "bob" }},
 		// hd
 		{name: "hd", raw: id(map[string]any{"hd": "corp.example"}), change: func(c *declarative.OIDCConfig) { c.Login.Domains = []string{"corp.example"} }},
 		{name: "hd another", raw: id(map[string]any{"hd": "evil.example"}), want: reason.DomainMismatch, change: func(c *declarative.OIDCConfig) { c.Login.Domains = []string{"corp.example"} }},
@@ -153,11 +190,11 @@ func TestIDToken(t *testing.T) {
 			if change == nil {
 				change = nothing
 			}
-			e := expectation{client: "app", nonce: "n", access: "at", maxAge: -1, now: now}
+			e := Expectation{Clients: []string{"app"}, Nonce: "n", Access: "at", MaxAge: -1, Now: now}
 			if tt.e != nil {
 				tt.e(&e)
 			}
-			tok, got := instance(t, change).idToken(tt.raw, issuerSet(t, published), e)
+			tok, got := rules(change).IDToken(tt.raw, issuerSet(t, published), e)
 			if got != tt.want || (tok == nil) != (got != reason.Unspecified) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
@@ -183,7 +220,7 @@ func FuzzIDToken(f *testing.F) {
 	}
 	f.Add(`{"alg":"RS256"}`, `{"iss":"https://idp.example","ISS":"x","aud":"app","Aud":"b","sub":"a","iat":1,"exp":1900000000,"nonce":"n","Nonce":"m"}`, true)
 	f.Add(`{"alg":"RS256","Alg":"none"}`, `{"iss":"https://idp.example","aud":"app","sub":"a","iat":1,"exp":1.9e9,"nonce":"n"}`, true)
-	in, set, oracle := instance(f, nil), issuerSet(f, published), goOIDC()
+	in, set, oracle := rules(nil), issuerSet(f, published), goOIDC()
 	f.Fuzz(func(t *testing.T, header, claims string, signed bool) {
 		b64 := base64.RawURLEncoding.EncodeToString
 		input := b64([]byte(header)) + "." + b64([]byte(claims))
@@ -191,7 +228,7 @@ func FuzzIDToken(f *testing.F) {
 		if signed {
 			raw = input + "." + b64(jwts.SignBytes("RS256", jwts.Private("rsa2048"), input))
 		}
-		tok, code := in.idToken(raw, set, expectation{client: "app", nonce: "n", access: "at", maxAge: -1, now: now})
+		tok, code := in.IDToken(raw, set, Expectation{Clients: []string{"app"}, Nonce: "n", Access: "at", MaxAge: -1, Now: now})
 		if code != reason.Unspecified {
 			return
 		}

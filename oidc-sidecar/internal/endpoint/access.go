@@ -1,0 +1,48 @@
+package endpoint
+
+import (
+	"context"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/claims"
+	"github.com/sallyport-auth/sallyport/internal/jose"
+	"github.com/sallyport-auth/sallyport/internal/reason"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
+)
+
+// Access is what can be said of an access token that the issuer has sent us.
+type Access struct {
+	Token   *jose.Token // nil for an opaque one
+	Expires int64       // Unix seconds, 0 for unknown
+	Life    int64       // seconds
+}
+
+// Access reads the access token of a response. One that the issuer's own keys verify is
+// read; one of another kind, or for somebody else's keys, is opaque.
+func (r Rules) Access(ctx context.Context, p *provider.Provider, t *Tokens, now time.Time) (Access, reason.Code) {
+	a := Access{Life: t.ExpiresIn}
+	if t.ExpiresIn > 0 {
+		a.Expires = now.Unix() + t.ExpiresIn
+	}
+	tok, code := jose.Parse(t.Access)
+	if code != reason.Unspecified {
+		return a, reason.Unspecified
+	}
+	set := p.Current()
+	if code = Verify(tok, set); code == reason.KeyUnknown && tok.KeyID != "" {
+		if newer, found := p.LookupOwn(ctx, tok.KeyID); found == provider.Found {
+			code = Verify(tok, newer)
+		}
+	}
+	if code == reason.SignatureInvalid && !r.Client.SkipSignature {
+		return a, code // its own issuer's key says that it is not the issuer's
+	}
+	c := claims.Read(tok.Claims.Root())
+	if code == reason.Unspecified && c.IssuedBy(r.Issuers(set)) == reason.Unspecified || r.Client.SkipSignature {
+		a.Token = tok
+		if exp, ok := c.ExpiresAt(); ok && (a.Expires == 0 || exp < a.Expires) {
+			a.Expires, a.Life = exp, max(exp-now.Unix(), 0)
+		}
+	}
+	return a, reason.Unspecified
+}
