@@ -42,7 +42,7 @@ func with(more document) document {
 
 // What a discovery document may not make us do.
 func TestDiscoverRefuses(t *testing.T) {
-	endpoints := []string{"jwks_uri", "authorization_endpoint", "token_endpoint", "userinfo_endpoint", "revocation_endpoint", "end_session_endpoint"}
+	endpoints := []string{"jwks_uri", "authorization_endpoint", "token_endpoint", "userinfo_endpoint", "revocation_endpoint", "introspection_endpoint", "end_session_endpoint"}
 	local := []string{
 		"https://127.0.0.1/x", "https://127.9.9.9:8443/x", "https://[::1]/x", "https://localhost/x", "https://LOCALHOST:1/x", "https://a.localhost/x",
 		"https://169.254.169.254/latest/meta-data", "https://[fe80::1]/x", "https://[::ffff:127.0.0.1]/x", "https://[::ffff:a9fe:a9fe]/x",

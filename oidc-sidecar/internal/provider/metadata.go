@@ -17,7 +17,9 @@ type Metadata struct {
 	Issuer, JWKSURI                string
 	Authorization, Token, UserInfo string
 	Revocation, EndSession         string
+	Introspection                  string // RFC 7662
 	TokenAuthMethods               []string
+	IntrospectionAuthMethods       []string
 	IssuerParameter                bool // RFC 9207 §3
 }
 
@@ -47,6 +49,7 @@ func discover(ctx context.Context, client *http.Client, issuer string, allowed [
 	for name, uri := range map[string]string{
 		"jwks_uri": m.JWKSURI, "authorization_endpoint": m.Authorization, "token_endpoint": m.Token,
 		"userinfo_endpoint": m.UserInfo, "revocation_endpoint": m.Revocation, "end_session_endpoint": m.EndSession,
+		"introspection_endpoint": m.Introspection,
 	} {
 		switch {
 		case uri == "":
@@ -72,6 +75,7 @@ func readMetadata(body string) (m Metadata, ok bool) {
 	for name, dst := range map[string]*string{
 		"issuer": &m.Issuer, "jwks_uri": &m.JWKSURI, "authorization_endpoint": &m.Authorization, "token_endpoint": &m.Token,
 		"userinfo_endpoint": &m.UserInfo, "revocation_endpoint": &m.Revocation, "end_session_endpoint": &m.EndSession,
+		"introspection_endpoint": &m.Introspection,
 	} {
 		v := root.Get(name)
 		text, isText := v.Text()
@@ -79,9 +83,14 @@ func readMetadata(body string) (m Metadata, ok bool) {
 		ok = ok && (isText || !v.Exists() || optional)
 		*dst = text
 	}
-	for c := root.Get("token_endpoint_auth_methods_supported").Cursor(); c.Next(); {
-		if s, isText := c.Value().Text(); isText {
-			m.TokenAuthMethods = append(m.TokenAuthMethods, s)
+	for name, dst := range map[string]*[]string{
+		"token_endpoint_auth_methods_supported":         &m.TokenAuthMethods,
+		"introspection_endpoint_auth_methods_supported": &m.IntrospectionAuthMethods,
+	} {
+		for c := root.Get(name).Cursor(); c.Next(); {
+			if s, isText := c.Value().Text(); isText {
+				*dst = append(*dst, s)
+			}
 		}
 	}
 	m.IssuerParameter, _ = root.Get("authorization_response_iss_parameter_supported").Bool()
