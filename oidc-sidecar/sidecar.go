@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/redact"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/admin"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/endpoint"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/inquiry"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/login"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/publish"
@@ -123,9 +124,13 @@ func (s *Sidecar) openLogins() (err error) {
 	if s.config.Public == "" {
 		s.config.Public = filepath.Join(s.state.Path(), PublicName)
 	}
-	logins := login.New(s.revoked, keys, s.logger, s.config.Now, s.publisher.Revoked)
+	inquiries := inquiry.New(keys, s.logger, s.config.Now)
+	logins := login.New(s.revoked, keys, s.logger, s.config.Now, func(ended []string) {
+		inquiries.Forget(ended) // first, so that no filter that has forgotten is told anew
+		s.publisher.Revoked(ended)
+	})
 	logins.Fault(faults())
-	s.handler = server.New(s.publisher, logins, s.registry)
+	s.handler = server.New(s.publisher, logins, inquiries, s.registry)
 	s.public = server.NewPublic(s.publisher, logins, keys, s.registry)
 	return nil
 }

@@ -34,6 +34,8 @@ func (s *Server) answer(ctx context.Context, q *wire.Question) wire.Answer {
 		a = s.keys(ctx, q, inst)
 	case wire.Consumer:
 		a = s.consumer(q, inst)
+	case wire.Inquire:
+		a = s.inquire(ctx, q, inst)
 	default:
 		a = s.browser(ctx, q, inst)
 	}

@@ -45,8 +45,7 @@ func NewPublic(publisher *publish.Publisher, logins *login.Service, keys *endpoi
 		outcomes.WithLabelValues(logins.BackChannel(w, r, in, p).Error()).Inc()
 	})
 	mux.HandleFunc("GET "+declarative.ReservedPrefix+"{instance}/jwks", func(w http.ResponseWriter, r *http.Request) {
-		in := publisher.LoginByPath(r.PathValue("instance"))
-		if in == nil || in.Login().ClientAuth != "private_key_jwt" {
+		if !usesKeys(publisher, r.PathValue("instance")) {
 			http.NotFound(w, r)
 			return
 		}
@@ -56,6 +55,19 @@ func NewPublic(publisher *publish.Publisher, logins *login.Service, keys *endpoi
 	})
 	return mux
 }
+
+// usesKeys reports whether the plugin of a path has an issuer that verifies our client
+// by its keys.
+func usesKeys(publisher *publish.Publisher, public string) bool {
+	if in := publisher.LoginByPath(public); in != nil && in.Login().ClientAuth == keyAuth {
+		return true
+	}
+	in := publisher.InquiryByPath(public)
+	return in != nil && (in.Inquiry().ClientAuth == keyAuth || in.Inquiry().IntrospectionAuth == keyAuth)
+}
+
+// keyAuth is authentication by a key of ours.
+const keyAuth = "private_key_jwt"
 
 // maxPublic bounds the logout tokens that are judged at a time.
 const maxPublic = 32

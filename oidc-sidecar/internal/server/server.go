@@ -11,47 +11,57 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/internal/wire"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/inquiry"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/login"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/publish"
 )
 
 // Bounds on the questions that are answered at a time. More are told that we are
 // overloaded, which denies their requests for now. Those of browsers may wait for an
-// identity provider, and have a bound of their own, so that a slow one keeps nobody
-// else from being answered.
+// identity provider, and so may inquiries; each have a bound of their own, so that a slow
+// one keeps nobody else from being answered.
 const (
-	maxAsking   = 512
-	maxBrowsers = 256
+	maxAsking    = 512
+	maxBrowsers  = 256
+	maxInquiries = 512
 )
 
 // Server is an http.Handler for filters.
 type Server struct {
 	publisher *publish.Publisher
 	logins    *login.Service
+	inquiries *inquiry.Service
 	slots     chan struct{}
 	browsers  chan struct{}
+	inquirers chan struct{}
 	mux       *http.ServeMux
 	asked     *prometheus.CounterVec
+	inquired  *prometheus.CounterVec
 	seconds   prometheus.Histogram
 }
 
 // New returns a server and enters its metrics into registry.
-func New(publisher *publish.Publisher, logins *login.Service, registry prometheus.Registerer) *Server {
+func New(publisher *publish.Publisher, logins *login.Service, inquiries *inquiry.Service, registry prometheus.Registerer) *Server {
 	s := &Server{
 		publisher: publisher,
 		logins:    logins,
+		inquiries: inquiries,
 		slots:     make(chan struct{}, maxAsking),
 		browsers:  make(chan struct{}, maxBrowsers),
+		inquirers: make(chan struct{}, maxInquiries),
 		mux:       http.NewServeMux(),
 		asked: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sallyport_sidecar_answers_total", Help: "Answers to filters, by kind of question and outcome.",
 		}, []string{"kind", "outcome"}),
+		inquired: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sallyport_sidecar_inquiries_total", Help: "Questions about callers' credentials, by method and outcome.",
+		}, []string{"method", "outcome"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "sallyport_sidecar_answer_seconds", Help: "Time from question to answer.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9),
 		}),
 	}
-	registry.MustRegister(s.asked, s.seconds)
+	registry.MustRegister(s.asked, s.inquired, s.seconds)
 	s.mux.HandleFunc("GET "+wire.PathBundle, s.bundle)
 	s.mux.HandleFunc("GET "+wire.PathChanges, s.changes)
 	s.mux.HandleFunc("POST "+wire.PathAsk, s.ask)
@@ -123,8 +133,11 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request) {
 	default:
 		kind = q.Kind.String()
 		slots := s.slots
-		if q.Kind.OfBrowser() {
+		switch {
+		case q.Kind.OfBrowser():
 			slots = s.browsers
+		case q.Kind == wire.Inquire:
+			slots = s.inquirers
 		}
 		select {
 		case slots <- struct{}{}:

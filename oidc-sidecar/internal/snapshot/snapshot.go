@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/claims"
 	"github.com/sallyport-auth/sallyport/internal/declarative"
 	"github.com/sallyport-auth/sallyport/internal/redact"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/inquiry"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/login"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 )
@@ -27,7 +28,9 @@ type Snapshot struct {
 	credentials map[string]*Credential
 	// Logins are the instances with sessions, by plugin id.
 	Logins map[string]*login.Instance
-	secret Secrets
+	// Inquiries are the instances that ask their issuer about callers, by plugin id.
+	Inquiries map[string]*inquiry.Instance
+	secret    Secrets
 }
 
 // Secrets are what the installation knows beside the file.
@@ -48,6 +51,7 @@ func Compile(f *declarative.File, secret Secrets) *Snapshot {
 		instances:   map[string]*bundle.Plugin{},
 		credentials: map[string]*Credential{},
 		Logins:      map[string]*login.Instance{},
+		Inquiries:   map[string]*inquiry.Instance{},
 		secret:      secret,
 	}
 	compiled := map[*declarative.Plugin]*bundle.Plugin{}
@@ -69,7 +73,7 @@ func Compile(f *declarative.File, secret Secrets) *Snapshot {
 		}
 	}
 	s.longest()
-	if len(s.Logins) > 0 {
+	if len(s.Logins) > 0 || s.publishesKeys() {
 		name := f.ReservedName()
 		s.routes[name] = &bundle.Route{Name: name}
 	}
@@ -94,6 +98,9 @@ func (s *Snapshot) plugin(p *declarative.Plugin) *bundle.Plugin {
 	if p.OIDC != nil && p.OIDC.Login != nil {
 		content += s.loginDigest(p.OIDC)
 	}
+	if p.OIDC != nil && p.OIDC.Inquiry != nil {
+		content += s.realm(p.OIDC, out.OIDC.TrustID)
+	}
 	sum := sha256.Sum256([]byte(content))
 	out.ID = p.Name + "-" + hex.EncodeToString(sum[:8])
 	if same := s.instances[out.ID]; same != nil {
@@ -103,6 +110,9 @@ func (s *Snapshot) plugin(p *declarative.Plugin) *bundle.Plugin {
 	s.plugins = append(s.plugins, out)
 	if p.OIDC != nil && p.OIDC.Login != nil {
 		s.login(p, out)
+	}
+	if p.OIDC != nil && p.OIDC.Inquiry != nil {
+		s.inquiry(p, out)
 	}
 	return out
 }
@@ -158,6 +168,7 @@ func (s *Snapshot) compileOIDC(c *declarative.OIDCConfig) *bundle.OIDC {
 		},
 		TrustID: trust,
 		Methods: methods(c), Forbidden: c.Forbidden, Hide: hidden(c),
+		Inquiry:  compileInquiry(c),
 		Login:    compileLogin(c.Login),
 		Identity: compileIdentity(&c.Identity),
 	}
