@@ -34,6 +34,9 @@ func (s *Server) mintAccess(g *grant, scope string) string {
 		"iss": s.accessIssuer(), "sub": sub, "client_id": g.client, "scope": strings.Join(strings.Fields(scope), " "),
 		"iat": now.Unix(), "exp": a.expiry.Unix(), "jti": tokens.Random(),
 	}
+	if name := s.options.ClientClaim; name != "" {
+		a.claims[name] = g.client
+	}
 	switch aud := s.options.AccessAudience; len(aud) {
 	case 0:
 	case 1:

@@ -73,6 +73,20 @@ var (
 	Refresh500          = OnRefresh(Token500)
 )
 
+// The faults of introspection.
+const (
+	Introspect500       = "introspect:" + Error500
+	IntrospectHTML      = "introspect:" + NotJSON
+	IntrospectHangUp    = "introspect:" + HangUp
+	IntrospectEndless   = "introspect:" + Endless
+	IntrospectHuge      = "introspect:" + Huge
+	IntrospectDuplicate = "introspect:" + Duplicate // active twice, the second is right
+
+	IntrospectActiveText Fault = "introspect:active text" // "true"
+	IntrospectNoActive   Fault = "introspect:no active"
+	IntrospectWrongIss   Fault = "introspect:wrong iss"
+)
+
 // The faults of userinfo.
 const (
 	UserinfoOtherSub = Fault("userinfo:other sub")

@@ -31,6 +31,8 @@ type Options struct {
 	// AccessV1 makes AzureV2 issue access tokens of version 1, as Entra does for a
 	// resource whose accessTokenAcceptedVersion is null: iss is not the issuer.
 	AccessV1 bool
+	// ClientClaim is a further claim of access tokens with the client's id.
+	ClientClaim string
 	// IDTokenAzp puts azp into ID tokens.
 	IDTokenAzp bool
 	// SigningKID is the kid of the key that signs; by default the newest of those

@@ -1,6 +1,9 @@
 package idp
 
-import "net/http"
+import (
+	"encoding/json"
+	"net/http"
+)
 
 // serveRevoke revokes a token (RFC 7009). A refresh token takes all that came of
 // its sign-in with it.
@@ -51,7 +54,24 @@ func (s *Server) serveIntrospect(w *answer, r *http.Request) {
 		w.refuse(f)
 		return
 	}
-	w.json(http.StatusOK, s.introspect(r.PostForm.Get("token")))
+	body := s.introspect(r.PostForm.Get("token"))
+	switch fault := s.faultOf("introspect", false); fault {
+	case "":
+		w.json(http.StatusOK, body)
+		return
+	case "active text":
+		body["active"] = "true"
+	case "no active":
+		delete(body, "active")
+	case "wrong iss":
+		body["iss"] = "https://elsewhere.example"
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	s.transmit(w, r, s.faultOf("introspect", false), text, `"active":true`)
 }
 
 func (s *Server) introspect(token string) map[string]any {

@@ -26,6 +26,9 @@ func TestKeycloak(t *testing.T) {
 	t.Run("tokens", func(t *testing.T) {
 		inBoth(t, func(t *testing.T, host string) { testTokens(t, start(t, host, kc, plainFile)) })
 	})
+	t.Run("machines", func(t *testing.T) {
+		inBoth(t, func(t *testing.T, host string) { testMachines(t, start(t, host, kc, machinesFile)) })
+	})
 	t.Run("rotation", func(t *testing.T) {
 		inBoth(t, func(t *testing.T, host string) { testRotation(t, start(t, host, kc, example)) })
 	})

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/bundle"
 	"github.com/sallyport-auth/sallyport/internal/claims"
+	"github.com/sallyport-auth/sallyport/internal/jsonx"
 	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/internal/wire"
 )
@@ -251,11 +252,39 @@ func (r *run) holds(c *bundle.OIDC, m bundle.Method, s *session) reason.Code {
 		return reason.Unspecified
 	}
 	set := claims.Read(s.access.Root())
+	if m == bundle.Introspection {
+		if code := isAccess(&set, c.AcceptIDTokens); code != reason.Unspecified {
+			return code
+		}
+	}
 	times := claims.Times{Leeway: c.Leeway}
 	if code := times.Check(&set, r.now); code != reason.Unspecified {
 		return code
 	}
 	return set.MeantFor(c.Audiences)
+}
+
+// isAccess refuses what an introspection calls active and is no access token: a server
+// that is asked about a refresh token says that it is active too (RFC 7662 §2.1). What
+// the answer does not tell cannot be held against the token.
+func isAccess(set *claims.Set, acceptID bool) reason.Code {
+	if code := set.Purpose(acceptID); code != reason.Unspecified {
+		return code
+	}
+	if v := set.Root.Get("token_type"); v.Exists() && v.Kind() != jsonx.Null { // RFC 6749 §7.1
+		kind, _ := v.Text()
+		if !strings.EqualFold(kind, "bearer") && !strings.EqualFold(kind, "access_token") {
+			return reason.TokenType
+		}
+	}
+	if v := set.Root.Get("token_use"); v.Exists() && v.Kind() != jsonx.Null { // Hydra, Cognito
+		switch use, _ := v.Text(); use {
+		case "access", "access_token":
+		default:
+			return reason.TokenType
+		}
+	}
+	return reason.Unspecified
 }
 
 // admit takes an ID token in that came beside the credential, then judges what the
