@@ -194,17 +194,20 @@ func hidden(c *declarative.OIDCConfig) (list []string) {
 		}
 	}
 	sent := slices.ContainsFunc(c.Identity.Tokens, func(t declarative.TokenHeader) bool { return !t.Response && t.Header == authorization })
-	for _, name := range c.HeaderNames {
-		if name != authorization || !sent {
-			hide(name)
+	takes := func(m string) bool { return slices.Contains(c.Methods, m) }
+	if takes("bearer") || takes("introspection") || takes("userinfo") {
+		for _, name := range c.HeaderNames {
+			if name != authorization || !sent {
+				hide(name)
+			}
 		}
 	}
 	if i := c.Inquiry; i != nil {
 		hide(i.IDTokenHeader)
-		if slices.Contains(c.Methods, "refresh_token") {
+		if takes("refresh_token") {
 			hide(i.RefreshHeader)
 		}
-		if !sent {
+		if (takes("password") || takes("client_credentials")) && !sent {
 			hide(authorization)
 		}
 	}
