@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,7 +18,6 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/wire"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/endpoint"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
-	"github.com/sallyport-auth/sallyport/testenv"
 	"github.com/sallyport-auth/sallyport/testenv/idp"
 )
 
@@ -74,13 +74,23 @@ func newWorld(t *testing.T, settings string) *world {
 	logger := slog.New(slog.NewTextHandler(w, nil))
 	w.provider = provider.New(c, client, logger, w.now, func() {})
 	w.provider.Lookup(t.Context(), "k1")
-	keys, err := endpoint.OpenClientKeys(testenv.TempDir(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.svc = New(keys, logger, w.now)
+	w.svc = New(clientKeys(), logger, w.now)
 	return w
 }
+
+// clientKeys are our client's, which take a while to make.
+var clientKeys = sync.OnceValue(func() *endpoint.ClientKeys {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	keys, err := endpoint.OpenClientKeys(dir)
+	if err != nil {
+		panic(err)
+	}
+	return keys
+})
 
 // instance reads a plugin's settings.
 func (w *world) instance(settings string) *Instance {
