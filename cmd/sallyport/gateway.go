@@ -15,7 +15,7 @@ import (
 // identity providers.
 func gatewayState(f *declarative.File, public string) (gateway.State, error) {
 	s := gateway.State{Table: f.Table(), Clusters: map[string]gateway.ClusterConfig{}}
-	if f.Logins() {
+	if f.Called() {
 		c := gateway.ClusterConfig{ConnectTimeout: time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
 			Targets: []gateway.Target{{Address: "sidecar", Host: "sidecar", Weight: 1}}}
 		if filepath.IsAbs(public) {

@@ -15,9 +15,18 @@ const ReservedPrefix = "/.sallyport/"
 // PublicCluster is how both hosts name what serves the reserved paths.
 const PublicCluster = "sallyport_public"
 
-// Logins reports whether the file has a plugin with sessions on a route.
-func (f *File) Logins() bool {
-	return slices.ContainsFunc(f.Plugins, func(p *Plugin) bool { return p.OIDC != nil && p.OIDC.Login != nil })
+// Called reports whether identity providers may call us: to end sessions, or for the keys
+// that our client signs with.
+func (f *File) Called() bool {
+	return slices.ContainsFunc(f.Plugins, func(p *Plugin) bool {
+		return p.OIDC != nil && (p.OIDC.Login != nil || p.OIDC.Inquiry != nil && p.OIDC.Inquiry.UsesKeys())
+	})
+}
+
+// UsesKeys reports whether our client signs with a key of ours, at one endpoint at least.
+func (i *Inquiry) UsesKeys() bool {
+	const method = "private_key_jwt"
+	return i.ClientAuth == method || i.IntrospectionAuth == method
 }
 
 // ReservedName is what the proxy reports of the reserved paths.

@@ -22,7 +22,7 @@ func (f *File) Table() *routing.Table {
 	}
 	slices.SortStableFunc(groups, func(a, b group) int { return b.compare(a) })
 	t := &routing.Table{}
-	if f.Logins() {
+	if f.Called() {
 		t.Entries = append(t.Entries, f.reserved())
 	}
 	for _, g := range groups {

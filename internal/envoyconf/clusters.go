@@ -21,7 +21,7 @@ func clusters(f *declarative.File, o Options) list {
 			obj{"endpoint", obj{"address", obj{"pipe", obj{"path", o.Socket}}}},
 		}}}},
 	}}
-	if f.Logins() {
+	if f.Called() {
 		out = append(out, publicCluster(o))
 	}
 	seen := map[string]bool{}

@@ -212,7 +212,8 @@ const (
 	HostFailure
 	// SessionTooLarge: the session does not fit into cookies.
 	SessionTooLarge
-	// LoginMisconfigured: the identity provider refuses our client, or lacks what a login needs.
+	// LoginMisconfigured: the identity provider refuses our client, or lacks what a login
+	// or an inquiry needs.
 	LoginMisconfigured
 	// Internal: a fault of ours was caught.
 	Internal
@@ -343,7 +344,7 @@ var table = [Count]entry{
 	Overloaded:         {"overloaded", 503, "", textUnavailable},
 	HostFailure:        {"host_failure", 503, "", textUnavailable},
 	SessionTooLarge:    {"session_too_large", 503, "", "The session is too large for the browser's cookies"},
-	LoginMisconfigured: {"login_misconfigured", 503, "", "The login is not set up correctly"},
+	LoginMisconfigured: {"login_misconfigured", 503, "", "Signing in to this service is not set up correctly"},
 	Internal:           {"internal", 503, "", textUnavailable},
 }
 

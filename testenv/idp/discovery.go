@@ -74,6 +74,8 @@ func (s *Server) serveElsewhere(w *answer, r *http.Request) {
 		s.serveUserinfo(w, r)
 	case endpoint == "authorize":
 		s.serveAuthorize(w, r)
+	case r.PostForm.Has("token"):
+		s.serveIntrospect(w, r)
 	case endpoint == "token" || r.PostForm.Has("grant_type"):
 		s.token(w, r, "")
 	default:

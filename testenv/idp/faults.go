@@ -79,6 +79,14 @@ func (s *Server) reply(w *answer, r *http.Request, fault Fault, body any) {
 // transmit answers with a JSON object, or fails to in the way of a fault. twice
 // are members that Duplicate puts before the right ones.
 func (s *Server) transmit(w *answer, r *http.Request, fault Fault, text []byte, twice string) {
+	if status, ok := strings.CutPrefix(string(fault), "status "); ok {
+		n, err := strconv.Atoi(status)
+		if err != nil {
+			panic(err)
+		}
+		w.WriteHeader(n)
+		return
+	}
 	switch fault {
 	case Slow:
 		s.pause(r, time.Minute)

@@ -73,7 +73,8 @@ var (
 	Refresh500          = OnRefresh(Token500)
 )
 
-// The faults of introspection.
+// The faults of introspection (RFC 7662 §2.2). Those of transport are as at the token
+// endpoint.
 const (
 	Introspect500       = "introspect:" + Error500
 	IntrospectHTML      = "introspect:" + NotJSON
@@ -84,7 +85,13 @@ const (
 
 	IntrospectActiveText Fault = "introspect:active text" // "true"
 	IntrospectNoActive   Fault = "introspect:no active"
+	IntrospectActiveNull Fault = "introspect:active null"
 	IntrospectWrongIss   Fault = "introspect:wrong iss"
+	IntrospectExpired    Fault = "introspect:expired"   // active, with an exp of an hour ago
+	IntrospectNbfAhead   Fault = "introspect:nbf ahead" // by an hour
+	IntrospectExpText    Fault = "introspect:exp text"
+	IntrospectList       Fault = "introspect:list"   // [{…}]
+	IntrospectSigned     Fault = "introspect:signed" // RFC 9701, which nobody has asked for
 )
 
 // The faults of userinfo.

@@ -59,6 +59,10 @@ func (s *Server) token(w *answer, r *http.Request, fault Fault) {
 		w.refuse(f)
 		return
 	}
+	if strings.HasPrefix(string(fault), "status ") {
+		s.transmit(w, r, fault, nil, "")
+		return
+	}
 	switch fault {
 	case Redirect:
 		http.Redirect(w, r, s.URL+"/elsewhere", http.StatusTemporaryRedirect)

@@ -59,15 +59,12 @@ func NewPublic(publisher *publish.Publisher, logins *login.Service, keys *endpoi
 // usesKeys reports whether the plugin of a path has an issuer that verifies our client
 // by its keys.
 func usesKeys(publisher *publish.Publisher, public string) bool {
-	if in := publisher.LoginByPath(public); in != nil && in.Login().ClientAuth == keyAuth {
+	if in := publisher.LoginByPath(public); in != nil && in.Login().ClientAuth == "private_key_jwt" {
 		return true
 	}
 	in := publisher.InquiryByPath(public)
-	return in != nil && (in.Inquiry().ClientAuth == keyAuth || in.Inquiry().IntrospectionAuth == keyAuth)
+	return in != nil && in.Inquiry().UsesKeys()
 }
-
-// keyAuth is authentication by a key of ours.
-const keyAuth = "private_key_jwt"
 
 // maxPublic bounds the logout tokens that are judged at a time.
 const maxPublic = 32

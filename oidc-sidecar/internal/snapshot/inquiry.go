@@ -73,7 +73,7 @@ func (s *Snapshot) inquiry(p *declarative.Plugin, out *bundle.Plugin) {
 // by, without there being a login.
 func (s *Snapshot) publishesKeys() bool {
 	for _, in := range s.Inquiries {
-		if in.Inquiry().ClientAuth == "private_key_jwt" || in.Inquiry().IntrospectionAuth == "private_key_jwt" {
+		if in.Inquiry().UsesKeys() {
 			return true
 		}
 	}
