@@ -97,8 +97,6 @@ func (r *identityReader) fields(p *parser) fields {
 		"authenticated_groups_claim": p.oneOrMore(&r.GroupsClaim, claimName),
 		"consumer_optional":          p.bool(&r.ConsumerOptional),
 		"trust_email":                p.bool(&r.TrustEmail),
-		"by_username_ignore_case":    p.refuseUnless("names are compared byte by byte", "false"),
-		"expose_error_code":          p.refuseUnless("RFC 6750 asks for it", "true"),
 	}
 	for name := range tokenFields {
 		known[name] = func(v at) {

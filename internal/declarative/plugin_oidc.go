@@ -91,9 +91,6 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 					"it has no effect on tokens that clients present, whose signature is always verified")
 			}
 		},
-		"verify_claims":        p.refuseUnless("claims are always verified", "true"),
-		"verify_parameters":    p.refuseUnless("the configuration is not compared with discovery", "false"),
-		"enable_hs_signatures": p.refuseUnless("a token signed with the client secret could be made by anybody who has it", "false"),
 
 		"algorithms":       p.oneOrMore(&algorithms, oneOf(jose.Algs()...)),
 		"accept_id_tokens": p.idTokens(&c.AcceptIDTokens),
@@ -108,12 +105,7 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 			known[name] = read
 		}
 	}
-	for name := range oidcRefused {
-		if known[name] == nil {
-			known[name] = p.refuse("it is not there yet, or has no place here")
-		}
-	}
-	where := p.config(v, config, shared, known)
+	where := p.config(v, config, shared, p.known("openid-connect", known))
 
 	if c.Issuer == "" {
 		if !p.failedAt(v.path) {
