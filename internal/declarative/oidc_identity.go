@@ -23,6 +23,7 @@ type Identity struct {
 	CredentialClaim      []string // path
 	ConsumerClaims       [][]string
 	ConsumerBy           []string
+	UsernameAnyCase      bool // by_username_ignore_case
 	ConsumerOptional     bool
 	TrustEmail           bool // beyond Kong
 }
@@ -94,6 +95,7 @@ func (r *identityReader) fields(p *parser) fields {
 			}
 		}),
 		"consumer_by":                p.oneOrMore(&r.ConsumerBy, oneOf("id", "username", "custom_id")),
+		"by_username_ignore_case":    p.bool(&r.UsernameAnyCase),
 		"authenticated_groups_claim": p.oneOrMore(&r.GroupsClaim, claimName),
 		"consumer_optional":          p.bool(&r.ConsumerOptional),
 		"trust_email":                p.bool(&r.TrustEmail),

@@ -8,6 +8,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/sallyport-auth/sallyport/internal/jose"
+	"github.com/sallyport-auth/sallyport/internal/redact"
 )
 
 // OIDCConfig is the configuration of the openid-connect plugin.
@@ -24,11 +25,14 @@ type OIDCConfig struct {
 	HeaderNames    []string
 	CookieNames    []string
 	QueryNames     []string
-	Verify         bool  // the IdP's certificate
-	Timeout        int64 // of requests to the IdP, milliseconds
-	Bearer         bool
-	Login          *Login // nil where auth_methods has neither session nor authorization_code
-	Identity       Identity
+	Verify         bool   // the IdP's certificate
+	Timeout        int64  // of requests to the IdP, milliseconds
+	JWKSEndpoint   string // instead of discovery's jwks_uri
+	// DiscoveryHeaders go along with requests for the discovery document.
+	DiscoveryHeaders []DiscoveryHeader
+	Bearer           bool
+	Login            *Login // nil where auth_methods has neither session nor authorization_code
+	Identity         Identity
 
 	// Beyond Kong.
 	Algorithms     []jose.Alg
@@ -36,6 +40,12 @@ type OIDCConfig struct {
 	Realm          string
 
 	anonymous ref
+}
+
+// DiscoveryHeader is a header with what may be a key.
+type DiscoveryHeader struct {
+	Name  string
+	Value redact.Secret
 }
 
 // Required is one of Kong's pairs x_claim and x_required.
@@ -50,7 +60,7 @@ const discoverySuffix = "/.well-known/openid-configuration"
 
 func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 	c := &OIDCConfig{RunOnPreflight: true, Verify: true, Timeout: 10000}
-	var methods, places, algorithms []string
+	var methods, places, algorithms, headers, values []string
 	var methodsSet bool
 	cookie := ""
 	pairs := map[string]*Required{
@@ -82,6 +92,10 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 			}
 		},
 		"timeout": p.int(&c.Timeout, 1, 60000),
+
+		"jwks_endpoint":            p.address(&c.JWKSEndpoint, jwksURIPlainHTTP, "anybody in between can hand out keys of their own"),
+		"discovery_headers_names":  p.oneOrMore(&headers, requestHeader),
+		"discovery_headers_values": p.oneOrMore(&values, printable),
 		"verify_signature": func(v at) {
 			verify := true
 			p.bool(&verify)(v)
@@ -131,6 +145,13 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 			p.fail(v, "algorithms has %s: an issuer's tokens are verified with public keys", name)
 		}
 		c.Algorithms = append(c.Algorithms, a)
+	}
+	if len(headers) != len(values) {
+		p.fail(v, "discovery_headers_names has %d values and discovery_headers_values %d: expected as many", len(headers), len(values))
+	} else {
+		for i, name := range headers {
+			c.DiscoveryHeaders = append(c.DiscoveryHeaders, DiscoveryHeader{name, redact.New(values[i])})
+		}
 	}
 	p.tokenPlaces(v, c, places, cookie)
 	p.lintOIDC(where, c)
@@ -239,6 +260,15 @@ func requirement(s string) string {
 	return ""
 }
 
+// requestHeader is a check for a header of a request to the identity provider.
+func requestHeader(s string) string {
+	switch strings.ToLower(s) {
+	case "host", "connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer", "expect":
+		return "is " + s + ", which has a meaning of its own"
+	}
+	return headerName(s)
+}
+
 // realm names what sessions are bound to: plugins with one realm share them (D8).
 func (c *OIDCConfig) realm() string { return strings.Join(c.Realms(""), "\x00") }
 
@@ -250,6 +280,10 @@ func (c *OIDCConfig) realm() string { return strings.Join(c.Realms(""), "\x00") 
 func (c *OIDCConfig) Realms(cookie string) []string {
 	l := c.Login
 	list := func(texts []string) string { return fmt.Sprintf("%q", sorted(slices.Clone(texts))) }
-	return []string{c.IssuerURL, fmt.Sprintf("%q", l.ClientIDs), list(l.Scopes), list(c.Audience), l.SessionAudience, l.InstanceName, cookie,
+	realms := []string{c.IssuerURL, fmt.Sprintf("%q", l.ClientIDs), list(l.Scopes), list(c.Audience), l.SessionAudience, l.InstanceName, cookie,
 		list(c.IssuersAllowed), list(l.Domains), fmt.Sprintf("%q", l.Endpoints), fmt.Sprint(l.MaxAge, c.Verify, l.SkipSignature)}
+	if c.JWKSEndpoint != "" {
+		realms = append(realms, c.JWKSEndpoint)
+	}
+	return realms
 }

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -15,11 +16,16 @@ func TestIssuerFields(t *testing.T) {
 		name, settings string
 		tls, silent    bool   // of the issuer
 		err            string // "" where its keys come
+		keys           string // the one that comes, k1 usually
+		header         map[string]string
 	}{
 		{name: "usual"},
 		{name: "a certificate that nobody knows", tls: true, err: "certificate"},
 		{name: "it is looked at", settings: "ssl_verify: true", tls: true, err: "certificate"},
 		{name: "it is not looked at", settings: "ssl_verify: false", tls: true},
+		{name: "a key set elsewhere", settings: "jwks_endpoint: ${KEYS}", keys: "k2"},
+		{name: "a header for discovery", settings: "discovery_headers_names: [X-Api-Key, X-Tenant]\ndiscovery_headers_values: [one key, two]",
+			header: map[string]string{"X-Api-Key": "one key", "X-Tenant": "two"}},
 		{name: "an issuer that says nothing", settings: "timeout: 50", silent: true, err: "openid-configuration"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -31,6 +37,10 @@ func TestIssuerFields(t *testing.T) {
 			if c.silent {
 				defer issuer.Hold("discovery")()
 			}
+			elsewhere := idp.New()
+			t.Cleanup(elsewhere.Close)
+			elsewhere.Add("k2", "ES256", "ec256")
+			c.settings = strings.ReplaceAll(c.settings, "${KEYS}", elsewhere.Endpoint("jwks"))
 			b := start(t, t.TempDir())
 			o := b.use(fmt.Sprintf("services:\n- name: s\n  url: http://h\n  routes:\n  - name: r\n    paths: [/]\n    plugins:\n    - name: openid-connect\n      config:\n"+
 				"        issuer: %s\n        auth_methods: [bearer]\n        %s\n", issuer.Issuer(), strings.ReplaceAll(c.settings, "\n", "\n        ")))
@@ -42,8 +52,15 @@ func TestIssuerFields(t *testing.T) {
 			}
 			set := p.Current()
 			if c.err == "" {
-				if set.Err != nil || !set.Has("k1") {
-					t.Errorf("%v, %d keys", set.Err, len(set.Keys))
+				want := cmp.Or(c.keys, "k1")
+				if set.Err != nil || !set.Has(want) || len(set.Keys) != 1 || set.Issuers[0] != issuer.Issuer() || set.Metadata.Token == "" {
+					t.Errorf("%+v, want the key %s", set, want)
+				}
+				for name, value := range c.header {
+					asked := append(issuer.Calls("discovery"), issuer.Calls("jwks")...)
+					if len(asked) != 2 || asked[0].Header.Get(name) != value || asked[1].Header.Get(name) != "" {
+						t.Errorf("%s: %v", name, asked)
+					}
 				}
 				return
 			}
