@@ -176,7 +176,7 @@ var oidcFields = []row{
 	{"session_enforce_same_subject", Refused, "false", "sessions are not stored by who they belong to: they are in sealed cookies, leave it out", ""},
 	{"session_hash_storage_key", Refused, "false", "sessions are not stored by who they belong to: they are in sealed cookies, leave it out", ""},
 	{"session_hash_subject", Refused, "false", "sessions are not stored by who they belong to: they are in sealed cookies, leave it out", ""},
-	{"session_idling_timeout", Same, "", "", "TestIdle"},
+	{"session_idling_timeout", Same, "", "", "TestUntil; TestTimeouts"},
 	{"session_memcached_host", Refused, "127.0.0.1", "there is no memcached: sessions are kept in sealed cookies, leave it out", ""},
 	{"session_memcached_port", Refused, "11211", "there is no memcached: sessions are kept in sealed cookies, leave it out", ""},
 	{"session_memcached_prefix", Refused, "", "there is no memcached: sessions are kept in sealed cookies, leave it out", ""},

@@ -64,8 +64,8 @@ func TestCookieFields(t *testing.T) {
 		{"authorization_cookie_same_site: 'off'\nsession_cookie_same_site: 'off'", "http", "authorization_; Path=/; HttpOnly", "session; Path=/; HttpOnly"},
 		{"authorization_cookie_http_only: false", "http", "authorization_; Path=/; SameSite=Lax", "session" + usual},
 		{"session_cookie_http_only: false", "http", "authorization_" + usual, "session; Path=/; SameSite=Lax"},
-		{"authorization_cookie_secure: true\nsession_cookie_secure: false", "http", "authorization_" + usual + "; Secure", "session" + usual},
-		{"authorization_cookie_secure: false\nsession_cookie_secure: true", "https", "authorization_" + usual, "__Host-session" + usual + "; Secure"},
+		{"authorization_cookie_secure: true\nsession_cookie_secure: true", "http", "authorization_" + usual + "; Secure", "session" + usual + "; Secure"},
+		{"authorization_cookie_secure: false\nsession_cookie_secure: false", "https", "authorization_" + usual, "session" + usual},
 	} {
 		t.Run(c.settings+" over "+c.scheme, func(t *testing.T) {
 			w := newWorld(t, c.settings)
