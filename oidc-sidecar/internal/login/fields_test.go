@@ -3,6 +3,7 @@ package login
 import (
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -147,15 +148,16 @@ func TestLoginFields(t *testing.T) {
 }
 
 // TestEndpointFields: an endpoint of the file is asked, and not the one that discovery
-// names.
+// names. One connection serves for all.
 func TestEndpointFields(t *testing.T) {
 	var w *world
 	var mu sync.Mutex
-	asked := map[string]int{}
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	asked, connections, protocols := map[string]int{}, 0, map[string]bool{}
+	elsewhere := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		name := strings.TrimPrefix(r.URL.Path, "/my/")
 		mu.Lock()
 		asked[name]++
+		protocols[r.Proto] = true
 		mu.Unlock()
 		req, err := http.NewRequest(r.Method, w.idp.Endpoint(name), r.Body)
 		if err != nil {
@@ -173,9 +175,17 @@ func TestEndpointFields(t *testing.T) {
 		rw.WriteHeader(res.StatusCode)
 		_, _ = io.Copy(rw, res.Body)
 	}))
+	elsewhere.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		mu.Lock()
+		defer mu.Unlock()
+		if state == http.StateNew {
+			connections++
+		}
+	}
+	elsewhere.Start()
 	defer elsewhere.Close()
 	url := elsewhere.URL + "/my/"
-	w = newWorld(t, "search_user_info: true\nlogout_revoke: true\ntoken_endpoint: "+url+"token\nuserinfo_endpoint: "+url+"userinfo\nrevocation_endpoint: "+url+
+	w = newWorld(t, "keepalive: true\nhttp_version: 1.1\nsearch_user_info: true\nlogout_revoke: true\ntoken_endpoint: "+url+"token\nuserinfo_endpoint: "+url+"userinfo\nrevocation_endpoint: "+url+
 		"revoke\nend_session_endpoint: "+url+"logout?a=1\nauthorization_endpoint: "+url+"authorize?b=2")
 	w.in.UserInfo = true
 	b := browser{}
@@ -194,6 +204,11 @@ func TestEndpointFields(t *testing.T) {
 	}
 	if want := map[string]int{"token": 1, "userinfo": 1, "revoke": 2}; !maps.Equal(asked, want) {
 		t.Errorf("asked were %v, want %v", asked, want)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if connections != 1 || len(protocols) != 1 || !protocols["HTTP/1.1"] {
+		t.Errorf("%d connections by %v", connections, protocols)
 	}
 }
 
