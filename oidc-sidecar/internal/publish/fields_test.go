@@ -42,21 +42,15 @@ func TestIssuerFields(t *testing.T) {
 			elsewhere.Add("k2", "ES256", "ec256")
 			c.settings = strings.ReplaceAll(c.settings, "${KEYS}", elsewhere.Endpoint("jwks"))
 			b := start(t, t.TempDir())
-			file := b.compile(fmt.Sprintf("services:\n- name: s\n  url: http://h\n  routes:\n  - name: r\n    paths: [/]\n    plugins:\n    - name: openid-connect\n      config:\n"+
+			late := time.After(9 * time.Second) // less than the usual timeout
+			o := b.use(fmt.Sprintf("services:\n- name: s\n  url: http://h\n  routes:\n  - name: r\n    paths: [/]\n    plugins:\n    - name: openid-connect\n      config:\n"+
 				"        issuer: %s\n        auth_methods: [bearer]\n        %s\n", issuer.Issuer(), strings.ReplaceAll(c.settings, "\n", "\n        ")))
-			used := make(chan error, 1)
-			go func() { used <- b.Use(file) }()
+			p := b.Provider(b.instance(o, "r").OIDC.TrustID)
 			select {
-			case err := <-used:
-				if err != nil {
-					t.Fatal(err)
-				}
-			case <-time.After(9 * time.Second): // less than the usual timeout
+			case <-p.Tried():
+			case <-late:
 				t.Fatal("the issuer is still waited for")
 			}
-			o, _ := b.Offer()
-			p := b.Provider(b.instance(o, "r").OIDC.TrustID)
-			<-p.Tried()
 			set := p.Current()
 			if c.err == "" {
 				want := cmp.Or(c.keys, "k1")
