@@ -220,6 +220,10 @@ func (c Cookie) On(scheme string) string {
 	return c.Name
 }
 
+// UsernameAnyCase is a way to find a consumer: by its user name, whether its letters of
+// ASCII are small or capital.
+const UsernameAnyCase = "username_any_case"
+
 // Identity is what becomes of claims: headers and a consumer.
 type Identity struct {
 	Upstream   []ClaimHeader
@@ -232,7 +236,7 @@ type Identity struct {
 	GroupsClaim []string // path of the groups that acl looks at; empty: none
 
 	ConsumerClaims   [][]string // paths; the first that is there counts
-	ConsumerBy       []string   // id, username, custom_id
+	ConsumerBy       []string   // id, username, custom_id, UsernameAnyCase
 	ConsumerOptional bool
 	TrustEmail       bool // an e-mail address counts even without email_verified
 }

@@ -86,6 +86,7 @@ var lints = []lint{
 	field(endpointPlainHTTP, Warning, 9, "revocation_endpoint: http://i", "revocation_endpoint: https://i"),
 	field(endpointPlainHTTP, Warning, 9, "end_session_endpoint: http://i", "end_session_endpoint: https://i"),
 	field(endpointPlainHTTP, Warning, 9, "token_endpoint: http://i", "auth_methods: [bearer]\n    token_endpoint: http://i"),
+	field(jwksURIPlainHTTP, Warning, 9, "jwks_endpoint: http://i/k", "jwks_endpoint: https://i/k"),
 	credential(jwksURIPlainHTTP, Warning, "jwks_uri: http://i/?key=hunter2", "jwks_uri: https://i/?key=hunter2"),
 	field(redirectPlainHTTP, Warning, 9, "redirect_uri: [https://app.example, http://app.example]", "redirect_uri: [https://app.example, http://localhost:8000]"),
 	field(redirectPlainHTTP, Warning, 9, "login_redirect_uri: http://app.example", "login_redirect_uri: https://app.example", "login_action: redirect"),

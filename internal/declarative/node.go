@@ -52,7 +52,8 @@ type parser struct {
 	others   [2]int // infos and warnings, likewise
 	said     map[Problem]bool
 	visits   int
-	merging  int // merges that are being followed
+	merging  int      // merges that are being followed
+	odd      []string // fields of which the table and the readers disagree
 
 	unnamed       map[string]int // entities without a name by what they are
 	oldPaths      bool           // written for Kong before 3.0

@@ -23,6 +23,7 @@ type Identity struct {
 	CredentialClaim      []string // path
 	ConsumerClaims       [][]string
 	ConsumerBy           []string
+	UsernameAnyCase      bool // by_username_ignore_case
 	ConsumerOptional     bool
 	TrustEmail           bool // beyond Kong
 }
@@ -97,11 +98,10 @@ func (r *identityReader) fields(p *parser) fields {
 			}
 		}),
 		"consumer_by":                p.oneOrMore(&r.ConsumerBy, oneOf("id", "username", "custom_id")),
+		"by_username_ignore_case":    p.bool(&r.UsernameAnyCase),
 		"authenticated_groups_claim": p.oneOrMore(&r.GroupsClaim, claimName),
 		"consumer_optional":          p.bool(&r.ConsumerOptional),
 		"trust_email":                p.bool(&r.TrustEmail),
-		"by_username_ignore_case":    p.refuseUnless("names are compared byte by byte", "false"),
-		"expose_error_code":          p.refuseUnless("RFC 6750 asks for it", "true"),
 	}
 	for name := range tokenFields {
 		known[name] = func(v at) {

@@ -55,6 +55,7 @@ var acceptedIdentities = []accepted{
 	{"consumer_claims: [[a, b], c]", identityOf(func(i *Identity) any { return i.ConsumerClaims }), "[[a b] [c]]", ""},
 	{"consumer_claim: a\nconsumer_by: [id]", identityOf(func(i *Identity) any { return i.ConsumerBy }), "[id]", ""},
 	{"consumer_claim: a\nconsumer_optional: true", identityOf(func(i *Identity) any { return i.ConsumerOptional }), "true", ""},
+	{"by_username_ignore_case: true", identityOf(func(i *Identity) any { return i.UsernameAnyCase }), "true", ""},
 	{"trust_email: true", identityOf(func(i *Identity) any { return i.TrustEmail }), "true",
 		"warning: is true: an address that nobody has verified is taken for the person"},
 }

@@ -99,61 +99,49 @@ func (l *loginReader) fields(p *parser) fields {
 		"revocation_endpoint_auth_method": func(v at) {
 			p.text(&l.revocationAuth, clientAuth)(v)
 		},
-		"client_alg":    p.oneOrMore(&l.clientAlg, oneOf("RS256", "PS256", "ES256")),
-		"scopes":        p.oneOrMore(&l.Scopes, scopeName),
-		"redirect_uri":  p.oneOrMore(&l.RedirectURIs, httpURL),
-		"response_type": p.refuseUnless("only the authorization code flow is secure enough for a gateway", "code"),
-		"response_mode": p.refuseUnless("the answer comes in the query", "query"),
-		"login_methods": func(v at) {
-			var list []string
-			p.oneOrMore(&list, oneOf("authorization_code"))(v)
-		},
+		"client_alg":   p.oneOrMore(&l.clientAlg, oneOf("RS256", "PS256", "ES256")),
+		"scopes":       p.oneOrMore(&l.Scopes, scopeName),
+		"redirect_uri": p.oneOrMore(&l.RedirectURIs, httpURL),
 		"max_age": func(v at) {
 			p.int(&maxAge, 0, maxSeconds)(v)
 			l.MaxAge = maxAge
 		},
-		"authorization_query_args_names":        p.oneOrMore(&l.argNames, queryArg),
-		"authorization_query_args_values":       p.oneOrMore(&l.argValues),
-		"authorization_query_args_client":       p.oneOrMore(&l.QueryArgsOf, queryArg),
-		"authorization_endpoint":                p.text(&l.Endpoints.Authorization, httpURL),
-		"token_endpoint":                        p.text(&l.Endpoints.Token, httpURL),
-		"userinfo_endpoint":                     p.text(&l.Endpoints.UserInfo, httpURL),
-		"revocation_endpoint":                   p.text(&l.Endpoints.Revocation, httpURL),
-		"end_session_endpoint":                  p.text(&l.Endpoints.EndSession, httpURL),
-		"domains":                               p.oneOrMore(&l.Domains, notEmpty),
-		"search_user_info":                      p.bool(&l.UserInfo),
-		"refresh_tokens":                        p.bool(&l.Refresh),
-		"disable_session":                       p.oneOrMore(&l.DisabledSession, oneOf(kongMethods...)),
-		"session_secret":                        p.oneOrMore(&l.sessionSecrets, notEmpty),
-		"session_audience":                      p.text(&l.SessionAudience, notEmpty),
-		"session_idling_timeout":                p.int(&l.Idling, 0, maxSeconds),
-		"session_rolling_timeout":               p.int(&l.Rolling, 0, maxSeconds),
-		"session_absolute_timeout":              p.int(&l.Absolute, 0, maxSeconds),
-		"authorization_rolling_timeout":         p.int(&l.FlowTimeout, 30, 24*3600),
-		"login_action":                          p.text(&l.LoginAction, oneOf("upstream", "response", "redirect")),
-		"login_redirect_mode":                   p.text(&l.LoginMode, oneOf("fragment", "query")),
-		"login_tokens":                          p.oneOrMore(&l.LoginTokens, loginToken),
-		"login_redirect_uri":                    p.oneOrMore(&l.LoginRedirects, httpURL),
-		"logout_methods":                        p.oneOrMore(&l.LogoutMethods, oneOf("GET", "POST", "DELETE")),
-		"logout_query_arg":                      p.text(&l.LogoutQuery, notEmpty, printable),
-		"logout_uri_suffix":                     p.text(&l.LogoutSuffix, pathSuffix),
-		"logout_redirect_uri":                   p.oneOrMore(&l.LogoutRedirects, httpURL),
-		"logout_revoke":                         p.bool(&l.logoutRevoke),
-		"logout_revoke_access_token":            p.bool(&l.RevokeAccess),
-		"logout_revoke_refresh_token":           p.bool(&l.RevokeRefresh),
-		"revocation_token_param_name":           p.refuseUnless("RFC 7009 §2.1 has one name for it", "token"),
-		"unauthorized_redirect_uri":             p.oneOrMore(&l.unauthorized, httpURL),
-		"forbidden_redirect_uri":                p.oneOrMore(&l.forbidden, httpURL),
-		"unexpected_redirect_uri":               p.oneOrMore(&l.unexpected, httpURL),
-		"unauthorized_error_message":            p.text(&l.Unauthorized, printable),
-		"forbidden_error_message":               p.text(&l.Forbidden, printable),
-		"display_errors":                        p.bool(&l.DisplayErrors),
-		"unauthorized_destroy_session":          p.refuseUnless("a session that does not hold is always ended", "true"),
-		"forbidden_destroy_session":             func(v at) { l.dropForbidden = new(bool); p.bool(l.dropForbidden)(v) },
-		"require_proof_key_for_code_exchange":   p.refuseUnless("PKCE is always used (RFC 9700 §2.1.1)", "true"),
-		"require_pushed_authorization_requests": p.refuseUnless("pushed authorization requests are not there", "false"),
-		"require_signed_request_object":         p.refuseUnless("signed request objects are not there", "false"),
-		"verify_nonce":                          p.refuseUnless("the nonce is always verified (OIDC Core §3.1.3.7)", "true"),
+		"authorization_query_args_names":  p.oneOrMore(&l.argNames, queryArg),
+		"authorization_query_args_values": p.oneOrMore(&l.argValues),
+		"authorization_query_args_client": p.oneOrMore(&l.QueryArgsOf, queryArg),
+		"authorization_endpoint":          p.text(&l.Endpoints.Authorization, httpURL),
+		"token_endpoint":                  p.text(&l.Endpoints.Token, httpURL),
+		"userinfo_endpoint":               p.text(&l.Endpoints.UserInfo, httpURL),
+		"revocation_endpoint":             p.text(&l.Endpoints.Revocation, httpURL),
+		"end_session_endpoint":            p.text(&l.Endpoints.EndSession, httpURL),
+		"domains":                         p.oneOrMore(&l.Domains, notEmpty),
+		"search_user_info":                p.bool(&l.UserInfo),
+		"refresh_tokens":                  p.bool(&l.Refresh),
+		"disable_session":                 p.oneOrMore(&l.DisabledSession, oneOf(kongMethods...)),
+		"session_secret":                  p.oneOrMore(&l.sessionSecrets, notEmpty),
+		"session_audience":                p.text(&l.SessionAudience, notEmpty),
+		"session_idling_timeout":          p.int(&l.Idling, 0, maxSeconds),
+		"session_rolling_timeout":         p.int(&l.Rolling, 0, maxSeconds),
+		"session_absolute_timeout":        p.int(&l.Absolute, 0, maxSeconds),
+		"authorization_rolling_timeout":   p.int(&l.FlowTimeout, 30, 24*3600),
+		"login_action":                    p.text(&l.LoginAction, oneOf("upstream", "response", "redirect")),
+		"login_redirect_mode":             p.text(&l.LoginMode, oneOf("fragment", "query")),
+		"login_tokens":                    p.oneOrMore(&l.LoginTokens, loginToken),
+		"login_redirect_uri":              p.oneOrMore(&l.LoginRedirects, httpURL),
+		"logout_methods":                  p.oneOrMore(&l.LogoutMethods, oneOf("GET", "POST", "DELETE")),
+		"logout_query_arg":                p.text(&l.LogoutQuery, notEmpty, printable),
+		"logout_uri_suffix":               p.text(&l.LogoutSuffix, pathSuffix),
+		"logout_redirect_uri":             p.oneOrMore(&l.LogoutRedirects, httpURL),
+		"logout_revoke":                   p.bool(&l.logoutRevoke),
+		"logout_revoke_access_token":      p.bool(&l.RevokeAccess),
+		"logout_revoke_refresh_token":     p.bool(&l.RevokeRefresh),
+		"unauthorized_redirect_uri":       p.oneOrMore(&l.unauthorized, httpURL),
+		"forbidden_redirect_uri":          p.oneOrMore(&l.forbidden, httpURL),
+		"unexpected_redirect_uri":         p.oneOrMore(&l.unexpected, httpURL),
+		"unauthorized_error_message":      p.text(&l.Unauthorized, printable),
+		"forbidden_error_message":         p.text(&l.Forbidden, printable),
+		"display_errors":                  p.bool(&l.DisplayErrors),
+		"forbidden_destroy_session":       func(v at) { l.dropForbidden = new(bool); p.bool(l.dropForbidden)(v) },
 		"preserve_query_args": func(v at) {
 			keep := true
 			p.bool(&keep)(v)
@@ -161,14 +149,6 @@ func (l *loginReader) fields(p *parser) fields {
 				p.note(noEffect, v, "is false: the query of the page that asked for the login is kept all the same")
 			}
 		},
-		"session_storage":            p.refuseUnless("sessions are kept in cookies", "cookie"),
-		"session_remember":           p.refuseUnless("there are no permanent sessions", "false"),
-		"session_hash_storage_key":   p.refuseUnless("nothing is stored", "false"),
-		"session_hash_subject":       p.refuseUnless("nothing is stored", "false"),
-		"session_store_metadata":     p.refuseUnless("nothing is stored", "false"),
-		"reverify":                   p.refuseUnless("what a session holds is authenticated whenever it is opened", "false"),
-		"resolve_distributed_claims": p.refuseUnless("claims elsewhere are not fetched", "false"),
-		"using_pseudo_issuer":        p.refuseUnless("an issuer is always asked by discovery", "false"),
 	}
 	l.SessionCookie.fields(p, known, "session_cookie_")
 	l.FlowCookie.fields(p, known, "authorization_cookie_")
@@ -290,10 +270,7 @@ func (l *loginReader) finish(p *parser, where places, inquiry *Inquiry) *Login {
 }
 
 // loginHarmless are fields whose absence changes nothing for bearer tokens.
-var loginHarmless = set("display_errors", "unauthorized_destroy_session", "require_proof_key_for_code_exchange", "verify_nonce",
-	"session_storage", "session_remember", "reverify", "resolve_distributed_claims", "using_pseudo_issuer", "preserve_query_args",
-	"session_hash_storage_key", "session_hash_subject", "session_store_metadata", "require_pushed_authorization_requests",
-	"require_signed_request_object", "revocation_token_param_name", "response_type", "search_user_info")
+var loginHarmless = set("display_errors", "preserve_query_args", "search_user_info")
 
 // clientFields are those that are also for asking the issuer about callers' credentials.
 var clientFields = set("client_id", "client_secret", "client_auth", "token_endpoint_auth_method", "client_alg", "scopes", "token_endpoint",

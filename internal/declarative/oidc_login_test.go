@@ -111,6 +111,8 @@ var acceptedLogins = []accepted{
 	{"userinfo_endpoint: https://i/u", login(func(l *Login) any { return l.Endpoints.UserInfo }), "https://i/u", ""},
 	{"revocation_endpoint: https://i/r", login(func(l *Login) any { return l.Endpoints.Revocation }), "https://i/r", ""},
 	{"end_session_endpoint: https://i/e", login(func(l *Login) any { return l.Endpoints.EndSession }), "https://i/e", ""},
+	{"jwks_endpoint: https://i/k", func(c *OIDCConfig) any { return c.JWKSEndpoint }, "https://i/k", ""},
+	{"discovery_headers_names: [X-K]\ndiscovery_headers_values: [v]", func(c *OIDCConfig) any { return c.DiscoveryHeaders }, "[{X-K [redacted]}]", ""},
 	{"domains: [example.com]", login(func(l *Login) any { return l.Domains }), "[example.com]", ""},
 	{"search_user_info: true", login(func(l *Login) any { return l.UserInfo }), "true", ""},
 	{"refresh_tokens: false", login(func(l *Login) any { return l.Refresh }), "false", ""},
@@ -140,7 +142,6 @@ var acceptedLogins = []accepted{
 	{"login_action: redirect\nlogin_redirect_uri: https://s/a\nlogin_redirect_mode: query", login(func(l *Login) any { return l.LoginMode }), "query",
 		"warning: is query: tokens end up in logs, histories and referrers"},
 	{"login_action: redirect\nlogin_redirect_uri: https://s/a\nlogin_redirect_mode: query\nlogin_tokens: []", login(func(l *Login) any { return len(l.LoginTokens) }), "0", ""},
-	{"login_methods: [authorization_code]", login(func(l *Login) any { return l.Begin }), "true", ""},
 	{"logout_methods: [GET]\nlogout_query_arg: logout\nlogout_uri_suffix: /logout", login(func(l *Login) any { return fmt.Sprint(l.LogoutMethods, l.LogoutQuery, l.LogoutSuffix) }), "[GET]logout/logout", ""},
 	{"leeway: 2", login(func(l *Login) any { return fmt.Sprint(l.LogoutMethods, l.RevokeAccess, l.RevokeRefresh) }), "[POST DELETE] false false", ""},
 	{"logout_redirect_uri: https://s/bye", login(func(l *Login) any { return l.LogoutRedirects }), "[https://s/bye]", ""},
@@ -188,48 +189,10 @@ var acceptedLogins = []accepted{
 
 func TestLoginFields(t *testing.T) { checkAccepted(t, acceptedLogins) }
 
-// onlyValues are the fields of Kong's that take one value here, and why another is
-// refused.
-var onlyValues = map[string]struct{ good, bad, why string }{
-	"response_type":                         {"code", "id_token", "only the authorization code flow is secure enough for a gateway"},
-	"response_mode":                         {"query", "form_post", "the answer comes in the query"},
-	"revocation_token_param_name":           {"token", "t", "RFC 7009 §2.1 has one name for it"},
-	"unauthorized_destroy_session":          {"true", "false", "a session that does not hold is always ended"},
-	"require_proof_key_for_code_exchange":   {"true", "false", "PKCE is always used (RFC 9700 §2.1.1)"},
-	"require_pushed_authorization_requests": {"false", "true", "pushed authorization requests are not there"},
-	"require_signed_request_object":         {"false", "true", "signed request objects are not there"},
-	"verify_nonce":                          {"true", "false", "the nonce is always verified (OIDC Core §3.1.3.7)"},
-	"session_storage":                       {"cookie", "redis", "sessions are kept in cookies"},
-	"session_remember":                      {"false", "true", "there are no permanent sessions"},
-	"session_hash_storage_key":              {"false", "true", "nothing is stored"},
-	"session_hash_subject":                  {"false", "true", "nothing is stored"},
-	"session_store_metadata":                {"false", "true", "nothing is stored"},
-	"reverify":                              {"false", "true", "what a session holds is authenticated whenever it is opened"},
-	"resolve_distributed_claims":            {"false", "true", "claims elsewhere are not fetched"},
-	"using_pseudo_issuer":                   {"false", "true", "an issuer is always asked by discovery"},
-	"by_username_ignore_case":               {"false", "true", "names are compared byte by byte"},
-	"expose_error_code":                     {"true", "false", "RFC 6750 asks for it"},
-}
-
-func TestOnlyValues(t *testing.T) {
-	for name, v := range onlyValues {
-		f, problems := Parse("k", []byte(loginFile(name+": "+v.good)), Options{})
-		if f == nil || len(problems) > 0 {
-			t.Errorf("%s: %s: %v", name, v.good, problems)
-		}
-		want := "kong.yml:9: plugins[0].config." + name + ": is not supported: " + v.why
-		for _, bad := range []string{v.bad, "[" + v.bad + "]", "[" + v.good + ", " + v.bad + "]", "{a: " + v.good + "}"} {
-			if got := refused(t, loginFile(name+": "+bad), Options{}).Error(); got != want {
-				t.Errorf("%s: got %s, want %s", bad, got, want)
-			}
-		}
-	}
-}
-
 // Every field of a login, of an identity and of an inquiry is in the tables of these tests.
 func TestEveryLoginFieldIsTried(t *testing.T) {
 	p := &parser{}
-	tried := set(slices.Collect(maps.Keys(onlyValues))...)
+	tried := map[string]bool{}
 	for _, list := range [][]accepted{acceptedLogins, acceptedIdentities, acceptedInquiries} {
 		for _, a := range list {
 			for line := range strings.SplitSeq(a.field, "\n") {
@@ -268,7 +231,6 @@ func TestRefusedLogins(t *testing.T) {
 		{"scopes: [openid, '']", "[1]: is empty"},
 		{"redirect_uri: [/cb]", `[0]: is "/cb": expected an https URL`},
 		{"redirect_uri: https://u:p@h/cb", "has a user name or cannot be read: expected an https URL without credentials"},
-		{"login_methods: [password]", `[0]: is "password": expected authorization_code`},
 		{"max_age: -1", "is -1: expected 0 to 315360000"},
 		{"max_age: soon", `is "soon": expected an integer`},
 		{"authorization_query_args_names: [a]", "@authorization_query_args_names has 1 values and authorization_query_args_values 0: expected as many"},
@@ -279,6 +241,9 @@ func TestRefusedLogins(t *testing.T) {
 		{"userinfo_endpoint: ''", `is "": expected an https URL`},
 		{"revocation_endpoint: [https://i]", "is a list: expected a string"},
 		{"end_session_endpoint: 7", "is 7: expected a string (put it in quotes)"},
+		{"jwks_endpoint: /k", `is "/k": expected an https URL`},
+		{"discovery_headers_names: [X-K]", "@discovery_headers_names has 1 values and discovery_headers_values 0: expected as many"},
+		{"discovery_headers_names: [Host]\ndiscovery_headers_values: [v]", ":3: plugins[0]: discovery_headers_names has 0 values and discovery_headers_values 1: expected as many\nkong.yml:9: plugins[0].config.discovery_headers_names[0]: is Host, which has a meaning of its own"},
 		{"domains: ['']", "[0]: is empty"},
 		{"search_user_info: 1", "is 1: expected true or false"},
 		{"disable_session: [cookies]", `[0]: is "cookies": expected authorization_code, bearer, client_credentials, introspection, kong_oauth2, password, refresh_token, session or userinfo`},
@@ -322,7 +287,6 @@ func TestRefusedLogins(t *testing.T) {
 		{"authorization_cookie_same_site: Strict", "@authorization_cookie_same_site is Strict: the cookie would not come back from the identity provider"},
 		{"auth_methods: []", "@auth_methods is empty: nobody could pass"},
 		{"auth_methods: [kong_oauth2]", "[0]: is kong_oauth2, which is not supported: Kong keeps those tokens in its own database; use an identity provider, and bearer or introspection"},
-		{"verify_claims: false", "is not supported: claims are always verified"},
 	})
 }
 

@@ -178,21 +178,3 @@ plugins:
 		}
 	}
 }
-
-// Every field of Kong's schema is either read, noted or refused by name: none is
-// unknown.
-func TestOIDCKnowsKongsFields(t *testing.T) {
-	for name := range oidcRefused {
-		if name == "auth_methods" {
-			continue
-		}
-		f, problems := Parse("k", []byte("_format_version: '3.0'\nplugins: [{name: openid-connect, config: {issuer: 'https://i', auth_methods: [bearer], "+name+": null}}]"), Options{})
-		if f == nil {
-			t.Errorf("%s: null: %v", name, problems)
-		}
-		got := refused(t, "_format_version: '3.0'\nplugins: [{name: openid-connect, config: {issuer: 'https://i', auth_methods: [bearer], "+name+": [x]}}]", Options{}).Error()
-		if strings.Contains(got, "unknown field") {
-			t.Errorf("%s: %s", name, got)
-		}
-	}
-}

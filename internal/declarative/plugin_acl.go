@@ -12,15 +12,12 @@ type ACLConfig struct {
 
 func (p *parser) aclConfig(v, config, shared at) *ACLConfig {
 	c := &ACLConfig{}
-	p.config(v, config, shared, fields{
+	p.config(v, config, shared, p.known("acl", fields{
 		"allow":                           p.texts(&c.Allow, groupName...),
 		"deny":                            p.texts(&c.Deny, groupName...),
 		"hide_groups_header":              p.bool(&c.HideGroupsHeader),
 		"always_use_authenticated_groups": p.bool(&c.AuthenticatedGroups),
-		"include_consumer_groups":         p.refuseUnless("consumer groups are a Kong Enterprise entity", "false"),
-		"whitelist":                       p.refuse("the field is allow since Kong 2.1"),
-		"blacklist":                       p.refuse("the field is deny since Kong 2.1"),
-	})
+	}))
 	if (len(c.Allow) > 0) == (len(c.Deny) > 0) && !p.failedAt(v.path) {
 		has := "neither allow nor deny"
 		if len(c.Allow) > 0 {

@@ -39,7 +39,7 @@ const maxLifetime = 31536000
 func (p *parser) jwtConfig(v, config, shared at) *JWTConfig {
 	c := &JWTConfig{HeaderNames: []string{"authorization"}, KeyClaimName: "iss", RunOnPreflight: true}
 	var algorithms []string
-	where := p.config(v, config, shared, fields{
+	where := p.config(v, config, shared, p.known("jwt", fields{
 		"uri_param_names":    p.texts(&c.URIParamNames, notEmpty),
 		"cookie_names":       p.texts(&c.CookieNames, notEmpty),
 		"header_names":       p.texts(&c.HeaderNames, headerName),
@@ -56,7 +56,7 @@ func (p *parser) jwtConfig(v, config, shared at) *JWTConfig {
 		"leeway":           p.leeway(&c.Leeway),
 		"algorithms":       p.texts(&algorithms, oneOf(jose.Algs()...)),
 		"accept_id_tokens": p.idTokens(&c.AcceptIDTokens),
-	})
+	}))
 	for _, name := range algorithms {
 		c.Algorithms = append(c.Algorithms, jose.ParseAlg(name))
 	}

@@ -8,6 +8,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/sallyport-auth/sallyport/internal/jose"
+	"github.com/sallyport-auth/sallyport/internal/redact"
 )
 
 // OIDCConfig is the configuration of the openid-connect plugin.
@@ -24,10 +25,13 @@ type OIDCConfig struct {
 	HeaderNames    []string
 	CookieNames    []string
 	QueryNames     []string
-	Verify         bool  // the IdP's certificate
-	Timeout        int64 // of requests to the IdP, milliseconds
+	Verify         bool   // the IdP's certificate
+	Timeout        int64  // of requests to the IdP, milliseconds
+	JWKSEndpoint   string // instead of discovery's jwks_uri
+	// DiscoveryHeaders go along with requests for the discovery document.
+	DiscoveryHeaders []DiscoveryHeader
 	// Methods are how callers may be known: session, bearer and those of an Inquiry, in
-	// the order in which they are looked for. The last is id_token.
+	// the order in which they are looked for.
 	Methods []string
 	Inquiry *Inquiry // nil for none
 	// Forbidden are claims that must not be there. Keep leaves credentials to the
@@ -45,6 +49,12 @@ type OIDCConfig struct {
 	anonymous ref
 }
 
+// DiscoveryHeader is a header with what may be a key.
+type DiscoveryHeader struct {
+	Name  string
+	Value redact.Secret
+}
+
 // Required is one of Kong's pairs x_claim and x_required.
 type Required struct {
 	What  string // scopes, audience, groups, roles
@@ -57,7 +67,7 @@ const discoverySuffix = "/.well-known/openid-configuration"
 
 func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 	c := &OIDCConfig{RunOnPreflight: true, Verify: true, Timeout: 10000}
-	var methods, places, algorithms []string
+	var methods, places, algorithms, headers, values []string
 	var methodsSet bool
 	cookie := ""
 	pairs := map[string]*Required{
@@ -94,6 +104,10 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 			}
 		},
 		"timeout": p.int(&c.Timeout, 1, 60000),
+
+		"jwks_endpoint":            p.address(&c.JWKSEndpoint, jwksURIPlainHTTP, "anybody in between can hand out keys of their own"),
+		"discovery_headers_names":  p.oneOrMore(&headers, requestHeader),
+		"discovery_headers_values": p.oneOrMore(&values, printable),
 		"verify_signature": func(v at) {
 			verify := true
 			p.bool(&verify)(v)
@@ -103,9 +117,6 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 					"it has no effect on tokens that clients present, whose signature is always verified")
 			}
 		},
-		"verify_claims":        p.refuseUnless("claims are always verified", "true"),
-		"verify_parameters":    p.refuseUnless("the configuration is not compared with discovery", "false"),
-		"enable_hs_signatures": p.refuseUnless("a token signed with the client secret could be made by anybody who has it", "false"),
 
 		"algorithms":       p.oneOrMore(&algorithms, oneOf(jose.Algs()...)),
 		"accept_id_tokens": p.idTokens(&c.AcceptIDTokens),
@@ -120,12 +131,7 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 			known[name] = read
 		}
 	}
-	for name := range oidcRefused {
-		if known[name] == nil {
-			known[name] = p.refuse("it is not there yet, or has no place here")
-		}
-	}
-	where := p.config(v, config, shared, known)
+	where := p.config(v, config, shared, p.known("openid-connect", known))
 
 	if c.Issuer == "" {
 		if !p.failedAt(v.path) {
@@ -154,6 +160,13 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 		c.Algorithms = append(c.Algorithms, a)
 	}
 	c.Keep = !hide
+	if len(headers) != len(values) {
+		p.fail(v, "discovery_headers_names has %d values and discovery_headers_values %d: expected as many", len(headers), len(values))
+	} else {
+		for i, name := range headers {
+			c.DiscoveryHeaders = append(c.DiscoveryHeaders, DiscoveryHeader{name, redact.New(values[i])})
+		}
+	}
 	p.tokenPlaces(v, c, places, cookie)
 	if bearerHeader != "" && len(c.HeaderNames) > 0 {
 		c.HeaderNames = []string{strings.ToLower(bearerHeader)}
@@ -266,6 +279,15 @@ func requirement(s string) string {
 	return ""
 }
 
+// requestHeader is a check for a header of a request to the identity provider.
+func requestHeader(s string) string {
+	switch strings.ToLower(s) {
+	case "host", "connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer", "expect":
+		return "is " + s + ", which has a meaning of its own"
+	}
+	return headerName(s)
+}
+
 // realm names what sessions are bound to: plugins with one realm share them (D8).
 func (c *OIDCConfig) realm() string { return strings.Join(c.Realms(""), "\x00") }
 
@@ -277,6 +299,10 @@ func (c *OIDCConfig) realm() string { return strings.Join(c.Realms(""), "\x00") 
 func (c *OIDCConfig) Realms(cookie string) []string {
 	l := c.Login
 	list := func(texts []string) string { return fmt.Sprintf("%q", sorted(slices.Clone(texts))) }
-	return []string{c.IssuerURL, fmt.Sprintf("%q", l.ClientIDs), list(l.Scopes), list(c.Audience), l.SessionAudience, l.InstanceName, cookie,
+	realms := []string{c.IssuerURL, fmt.Sprintf("%q", l.ClientIDs), list(l.Scopes), list(c.Audience), l.SessionAudience, l.InstanceName, cookie,
 		list(c.IssuersAllowed), list(l.Domains), fmt.Sprintf("%q", l.Endpoints), fmt.Sprint(l.MaxAge, c.Verify, l.SkipSignature)}
+	if c.JWKSEndpoint != "" {
+		realms = append(realms, c.JWKSEndpoint)
+	}
+	return realms
 }

@@ -30,7 +30,7 @@ func TestRefusedPlugins(t *testing.T) {
 		{"plugins:\n- {name: acl, config: {allow: ['a,b']}}", "3: plugins[0].config.allow[0]: has a comma: upstreams read the groups of X-Consumer-Groups as a list"},
 		{"plugins:\n- {name: acl, config: {allow: ['']}}", "3: plugins[0].config.allow[0]: is empty"},
 		{"plugins:\n- {name: acl, config: {whitelist: [a]}}", "3: plugins[0].config.whitelist: is not supported: the field is allow since Kong 2.1"},
-		{"plugins:\n- {name: acl, config: {allow: [a], include_consumer_groups: true}}", "3: plugins[0].config.include_consumer_groups: is not supported: consumer groups are a Kong Enterprise entity"},
+		{"plugins:\n- {name: acl, config: {allow: [a], include_consumer_groups: true}}", "3: plugins[0].config.include_consumer_groups: is not supported: consumer groups are an entity of Kong Enterprise: give consumers groups of their own, with acls"},
 		{"plugins:\n- {name: acl, config: {allow: [a]}, consumer: u}\nconsumers: [{username: u}]", "3: plugins[0].consumer: binds acl to a consumer: authentication plugins run before there is one, and Kong refuses this too"},
 		{"plugins:\n- {name: key-auth}", p + "the plugin key-auth is not supported: API keys are not supported"},
 		{"plugins:\n- {name: cors}", p + "the plugin cors is not supported: it guards nothing and can be left out with --ignore-unsupported"},
@@ -80,9 +80,9 @@ func TestRefusedPlugins(t *testing.T) {
 		{inOIDC("scopes_required: ['']"), c + "scopes_required[0]: is empty"},
 		{inOIDC("scopes_required: ['  ']"), c + "scopes_required[0]: is empty"},
 		{inOIDC("scopes_required: [a], scopes_claim: []"), p + "scopes_required has no claim to look at: scopes_claim is empty"},
-		{inOIDC("client_arg: s"), c + "client_arg: is not supported: it is not there yet, or has no place here"},
-		{inOIDC("proof_of_possession_dpop: strict"), c + "proof_of_possession_dpop: is not supported: it is not there yet, or has no place here"},
-		{inOIDC("consumer_groups_claim: [sub]"), c + "consumer_groups_claim: is not supported: it is not there yet, or has no place here"},
+		{inOIDC("client_arg: s"), c + "client_arg: is not supported: a request cannot choose the client: give each client a route with a plugin of its own"},
+		{inOIDC("proof_of_possession_dpop: strict"), c + "proof_of_possession_dpop: is not supported: tokens are not bound to their sender: have the issuer make them short-lived"},
+		{inOIDC("consumer_groups_claim: [sub]"), c + "consumer_groups_claim: is not supported: consumer groups are an entity of Kong Enterprise: use authenticated_groups_claim and the acl plugin"},
 		{inOIDC("timeout: 0"), c + "timeout: is 0: expected 1 to 60000"},
 	})
 }

@@ -16,45 +16,60 @@ import (
 	"github.com/sallyport-auth/sallyport/testenv/vectors"
 )
 
-// inquiryFile has a route for each method by which the issuer is asked.
-func inquiryFile(e vectors.Env) string {
-	var b strings.Builder
-	b.WriteString("_format_version: \"3.0\"\nservices:\n- name: upstream\n  url: " + e.Upstream + "\n  routes:\n")
-	route := func(name, config string) {
-		b.WriteString("  - {name: " + name + ", paths: [/" + name + "], strip_path: false, plugins: [{name: openid-connect, config: {issuer: \"" + e.Issuer +
-			"\", client_id: [gateway], client_secret: [gateway-secret], " + config + "}}]}\n")
+// inquiryRoutes has a route for each method by which the issuer is asked.
+var inquiryRoutes = [][2]string{
+	{"introspection", "auth_methods: [bearer, introspection]"},
+	{"jwt", "auth_methods: [bearer], introspect_jwt_tokens: true, cache_introspection: false"},
+	{"scopes", "auth_methods: [introspection], introspection_check_active: true, scopes_required: [read]"},
+	{"audience", "auth_methods: [introspection], audience: [api]"},
+	{"forbidden", "auth_methods: [introspection], claims_forbidden: [admin]"},
+	{"headers", "auth_methods: [introspection], upstream_introspection_header: X-Introspection, downstream_introspection_header: X-Said, " +
+		"upstream_headers_claims: [client_id], upstream_headers_names: [X-Client], introspection_headers_names: [X-Gateway], " +
+		"introspection_headers_values: [here], introspection_headers_client: [X-Tenant], introspection_post_args_client: [tenant]"},
+	{"userinfo", "auth_methods: [userinfo], upstream_user_info_header: X-User-Info"},
+	{"refresh", "auth_methods: [refresh_token], downstream_refresh_token_header: Refresh-Token"},
+	{"password", "auth_methods: [password], scopes: [openid, read]"},
+	{"client", "auth_methods: [client_credentials], scopes: [openid, read], consumer_claim: application_id, consumer_by: [custom_id]"},
+	{"application", "auth_methods: [bearer, introspection], consumer_claim: application_id, consumer_by: [custom_id]"},
+	{"both", "auth_methods: [password, client_credentials], scopes: [read]"},
+	{"anonymous", "auth_methods: [client_credentials], anonymous: guest"},
+	{"null", "auth_methods: [client_credentials], upstream_access_token_header: null"},
+	{"shown", "auth_methods: [client_credentials], upstream_access_token_header: null, hide_credentials: false"},
+	{"id", "auth_methods: [bearer], id_token_param_name: X-ID-Token, upstream_headers_claims: [nickname], upstream_headers_names: [X-Nick]"},
+}
+
+// inquiryFile has the routes, with a plugin of this client on each.
+func inquiryFile(routes [][2]string) func(e vectors.Env) string {
+	return func(e vectors.Env) string {
+		var b strings.Builder
+		b.WriteString("_format_version: \"3.0\"\nservices:\n- name: upstream\n  url: " + e.Upstream + "\n  routes:\n")
+		for _, r := range routes {
+			config := strings.ReplaceAll(r[1], "${ISSUER}", e.Issuer)
+			if !strings.Contains(config, "client_id:") {
+				config = "client_id: [gateway], client_secret: [gateway-secret], " + config
+			}
+			b.WriteString("  - {name: " + r[0] + ", paths: [/" + r[0] + "], strip_path: false, plugins: [{name: openid-connect, config: {issuer: \"" +
+				e.Issuer + "\", " + config + "}}]}\n")
+		}
+		b.WriteString("plugins:\n")
+		for _, r := range routes {
+			if strings.Contains(r[1], "application_id") {
+				b.WriteString("- {name: acl, route: " + r[0] + ", config: {allow: [partners]}}\n")
+			}
+		}
+		b.WriteString("consumers:\n- {username: guest}\n- {username: the-application, custom_id: app, acls: [{group: partners}]}\n- {username: another, custom_id: other}\n")
+		return b.String()
 	}
-	route("introspection", "auth_methods: [bearer, introspection]")
-	route("jwt", "auth_methods: [bearer], introspect_jwt_tokens: true, cache_introspection: false")
-	route("scopes", "auth_methods: [introspection], scopes_required: [read]")
-	route("audience", "auth_methods: [introspection], audience: [api]")
-	route("forbidden", "auth_methods: [introspection], claims_forbidden: [admin]")
-	route("headers", "auth_methods: [introspection], upstream_introspection_header: X-Introspection, upstream_headers_claims: [client_id], "+
-		"upstream_headers_names: [X-Client], introspection_headers_names: [X-Gateway], introspection_headers_values: [here], "+
-		"introspection_headers_client: [X-Tenant], introspection_post_args_client: [tenant]")
-	route("userinfo", "auth_methods: [userinfo], upstream_user_info_header: X-User-Info")
-	route("refresh", "auth_methods: [refresh_token], downstream_refresh_token_header: Refresh-Token")
-	route("password", "auth_methods: [password], scopes: [openid, read]")
-	const application = "consumer_claim: application_id, consumer_by: [custom_id]"
-	route("client", "auth_methods: [client_credentials], scopes: [openid, read], "+application)
-	route("application", "auth_methods: [bearer, introspection], "+application)
-	route("both", "auth_methods: [password, client_credentials], scopes: [read]")
-	route("anonymous", "auth_methods: [client_credentials], anonymous: guest")
-	route("null", "auth_methods: [client_credentials], upstream_access_token_header: null")
-	route("shown", "auth_methods: [client_credentials], upstream_access_token_header: null, hide_credentials: false")
-	route("id", "auth_methods: [bearer], id_token_param_name: X-ID-Token, upstream_headers_claims: [nickname], upstream_headers_names: [X-Nick]")
-	b.WriteString("plugins:\n- {name: acl, route: client, config: {allow: [partners]}}\n- {name: acl, route: application, config: {allow: [partners]}}\n")
-	b.WriteString("consumers:\n- {username: guest}\n- {username: the-application, custom_id: app, acls: [{group: partners}]}\n- {username: another, custom_id: other}\n")
-	return b.String()
 }
 
 // machines is a rig for machine clients.
-func machines(t *testing.T, host string, o stack.Options) *rig {
+func machines(t *testing.T, host string, routes [][2]string) *rig {
 	t.Helper()
-	r := start(t, host, o, inquiryFile)
+	r := start(t, host, stack.Options{}, inquiryFile(routes))
 	for id, secret := range map[string]string{"gateway": "gateway-secret", "app": "app-secret", "stranger": "stranger-secret", "other": "other-secret"} {
 		r.idp.AddClient(idp.Client{ID: id, Secret: secret})
 	}
+	r.idp.AddClient(idp.Client{ID: "poster", Secret: "poster-secret", AuthMethod: "client_secret_post"})
 	r.idp.Set(func(o *idp.Options) { o.ClientClaim = "application_id" })
 	r.idp.AddUser(idp.User{Name: "alice", Password: "wonder:land", Subject: "alice-1",
 		Claims: map[string]any{"nickname": "Al"}, UserInfo: map[string]any{"email": "alice@example.com"}})
@@ -132,7 +147,7 @@ func (x *exchange) sentBy() string { return x.Upstream().Get("Authorization") }
 // TestInquiries: each method by which the issuer judges a caller.
 func TestInquiries(t *testing.T) {
 	inBoth(t, func(t *testing.T, host string) {
-		r := machines(t, host, stack.Options{})
+		r := machines(t, host, inquiryRoutes)
 		refused := func(t *testing.T, x *exchange, status int, challenge string) {
 			t.Helper()
 			if x.Status != status || len(x.Seen) > 0 || x.Header.Get("WWW-Authenticate") != challenge {
@@ -187,7 +202,11 @@ func TestInquiries(t *testing.T) {
 		t.Run("headers", func(t *testing.T) {
 			token := r.opaque(t, clientGrant("read"))
 			r.idp.Forget()
-			h := passed(t, r.send(t, "GET", "/headers?tenant=blue&token=stolen", bearer(token), "X-Tenant: green", "X-Other: red", "X-Introspection: forged"))
+			x := r.send(t, "GET", "/headers?tenant=blue&token=stolen", bearer(token), "X-Tenant: green", "X-Other: red", "X-Introspection: forged")
+			h := passed(t, x)
+			if got := x.Header.Get("X-Said"); got != h.Get("X-Introspection") {
+				t.Errorf("the client got %q", got)
+			}
 			var said map[string]any
 			if err := json.Unmarshal([]byte(h.Get("X-Introspection")), &said); err != nil || said["active"] != true || h.Get("X-Client") != "app" {
 				t.Errorf("the upstream got %q, %q", h.Get("X-Introspection"), h.Get("X-Client"))

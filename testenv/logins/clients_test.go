@@ -1,6 +1,7 @@
 package logins
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -41,10 +42,10 @@ func TestClients(t *testing.T) {
 		for _, name := range []string{"key", "ec", "ps"} {
 			r.idp.AddClient(idp.Client{ID: name, AuthMethod: "private_key_jwt", JWKSURI: r.URL + "/.sallyport/" + name + "-login/jwks"})
 		}
-		for _, c := range []struct{ way, id, method string }{
-			{"basic", oddID, "client_secret_basic"}, {"usual", oddID, "client_secret_basic"}, {"post", "post", "client_secret_post"},
-			{"key", "key", "private_key_jwt"}, {"ec", "ec", "private_key_jwt"}, {"ps", "ps", "private_key_jwt"},
-			{"none", "public", "none"}, {"two", "post", "client_secret_post"},
+		for _, c := range []struct{ way, id, method, alg string }{
+			{"basic", oddID, "client_secret_basic", ""}, {"usual", oddID, "client_secret_basic", ""}, {"post", "post", "client_secret_post", ""},
+			{"key", "key", "private_key_jwt", "RS256"}, {"ec", "ec", "private_key_jwt", "ES256"}, {"ps", "ps", "private_key_jwt", "PS256"},
+			{"none", "public", "none", ""}, {"two", "post", "client_secret_post", ""},
 		} {
 			t.Run(c.way, func(t *testing.T) {
 				r.idp.Forget()
@@ -60,6 +61,9 @@ func TestClients(t *testing.T) {
 				for _, call := range calls {
 					if call.Status != 200 || call.AuthMethod != c.method || call.ClientID != c.id {
 						t.Errorf("%s: %d as %q by %s: %s %s", call.URI, call.Status, call.ClientID, call.AuthMethod, call.Error, call.Detail)
+					}
+					if alg := algOf(call.Form.Get("client_assertion")); alg != c.alg {
+						t.Errorf("%s: signed with %q, want %q", call.URI, alg, c.alg)
 					}
 				}
 				testenv.Evidence(t, "%s: the provider saw %d requests by %s, all answered 200", host, len(calls), c.method)
@@ -84,6 +88,16 @@ func TestClients(t *testing.T) {
 			}
 		})
 	})
+}
+
+// algOf returns what a JWT says that it is signed with, "" for none.
+func algOf(token string) string {
+	var header struct{ Alg string }
+	first, _, _ := strings.Cut(token, ".")
+	if src, err := base64.RawURLEncoding.DecodeString(first); err == nil {
+		_ = json.Unmarshal(src, &header)
+	}
+	return header.Alg
 }
 
 // publishedKeys: the public halves alone, at the plugin's own path, by GET.

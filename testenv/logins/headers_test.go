@@ -26,7 +26,7 @@ func people(s *idp.Server) {
 			"address": map[string]any{"locality": "Wien", "geo": map[string]any{"lat": 48.2}}, "tags": []any{"a", "b"},
 			"numbers": []any{1, 2.5, true}, "mixed": []any{"a", map[string]any{"b": 1}}, "none": []any{},
 			"level": 7, "ratio": 0.25, "active": false, "empty": "", "groups": []any{"sales", "staff-1", "staff-2", "my-staff-3"},
-			"evil": "a\r\nX-Injected: 1\x00\x7f\tz", "evils": []any{"a\nb", "c"}, "both": "of the ID token", "one_group": "staff-7", "staff": 7,
+			"evil": "a\r\nX-Injected: 1\x00\x7f\tz", "evils": []any{"a\nb", "c"}, "both": "of the ID token", "loud": "ALICE-1", "one_group": "staff-7", "staff": 7,
 		},
 		AccessClaims: map[string]any{
 			"realm_access": map[string]any{"roles": []any{"admin", "user"}}, "both": "of the access token",
@@ -282,6 +282,7 @@ func TestConsumerOfSession(t *testing.T) {
 - {username: Wien, custom_id: city}
 - {username: bob@example.com}
 - {username: "7", custom_id: level}
+- {username: ALICE Liddell}
 `
 	cases := []struct {
 		name, config, user, reason, consumer string
@@ -290,6 +291,9 @@ func TestConsumerOfSession(t *testing.T) {
 		{"custom-id", "consumer_claim: [sub]", "alice", "", "alice@example.com"},
 		{"by-username", "consumer_claim: [sub]\nconsumer_by: [username]", "alice", "consumer_missing", ""},
 		{"by-id", "consumer_claim: [sub]\nconsumer_by: [id]", "alice", "consumer_missing", ""},
+		{"by-case", "consumer_claim: [name]", "alice", "consumer_missing", ""},
+		{"any-case", "consumer_claim: [name]\nby_username_ignore_case: true", "alice", "", "ALICE Liddell"},
+		{"any-case-of-id", "consumer_claim: [loud]\nby_username_ignore_case: true", "alice", "consumer_missing", ""},
 		{"path", "consumer_claim: [address, locality]", "alice", "", "Wien"},
 		{"number", "consumer_claim: [level]", "alice", "", "7"},
 		{"list", "consumer_claim: [tags]", "alice", "consumer_missing", ""},

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/bundle"
@@ -77,6 +78,10 @@ func (e *Engine) dropConsumers(values []string) {
 	for _, p := range e.bundle.Plugins {
 		if p.OIDC == nil || len(p.OIDC.Identity.ConsumerClaims) == 0 {
 			continue
+		}
+		if slices.Contains(p.OIDC.Identity.ConsumerBy, bundle.UsernameAnyCase) {
+			e.consumers.clear() // nobody knows how they were written when they were asked for
+			return
 		}
 		for _, v := range values {
 			e.consumers.drop(consumerKey(p.OIDC.Identity.ConsumerBy, v))

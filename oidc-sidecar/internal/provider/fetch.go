@@ -30,13 +30,16 @@ const discoveryPath = "/.well-known/openid-configuration"
 
 // get fetches a JSON document, checks that it is one that two readers would read
 // alike, and says how long it may be kept.
-func get(ctx context.Context, client *http.Client, uri string) (body []byte, maxAge time.Duration, err error) {
+func get(ctx context.Context, client *http.Client, uri string, headers ...Header) (body []byte, maxAge time.Duration, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, nil)
 	if err != nil {
 		return nil, 0, fmt.Errorf("GET %s: it cannot be asked", display(uri))
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "sallyport")
+	for _, h := range headers {
+		req.Header.Set(h.Name, h.Value.Reveal())
+	}
 	res, err := client.Do(req)
 	if err != nil {
 		return nil, 0, fmt.Errorf("GET %s: %w", display(uri), sayable(err))

@@ -50,14 +50,14 @@ func TestDiscoverRefuses(t *testing.T) {
 	}
 	refused := func(name string, d document) {
 		t.Helper()
-		m, err := discover(context.Background(), &http.Client{Transport: d}, "https://idp.example", nil)
+		m, err := discover(context.Background(), &http.Client{Transport: d}, &Config{Issuer: "https://idp.example"})
 		if err == nil {
 			t.Errorf("%s: taken: %+v", name, m)
 		}
 	}
 	for _, e := range endpoints {
 		for _, uri := range local {
-			_, err := discover(context.Background(), &http.Client{Transport: with(document{e: uri})}, "https://idp.example", nil)
+			_, err := discover(context.Background(), &http.Client{Transport: with(document{e: uri})}, &Config{Issuer: "https://idp.example"})
 			if !errors.Is(err, ErrLocal) {
 				t.Errorf("%s at %s: %v", e, uri, err)
 			}
@@ -71,12 +71,12 @@ func TestDiscoverRefuses(t *testing.T) {
 		refused("issuer", with(document{"issuer": iss}))
 	}
 	refused("no keys", with(document{"jwks_uri": nil}))
-	if _, err := discover(context.Background(), &http.Client{Transport: with(nil)}, "https://idp.example", nil); err != nil {
+	if _, err := discover(context.Background(), &http.Client{Transport: with(nil)}, &Config{Issuer: "https://idp.example"}); err != nil {
 		t.Errorf("a right one: %v", err)
 	}
 	// An issuer on this machine may have its endpoints here.
 	at := document{"issuer": "https://localhost:1", "jwks_uri": "https://localhost:1/jwks", "token_endpoint": "https://127.0.0.1:1/token"}
-	if _, err := discover(context.Background(), &http.Client{Transport: at}, "https://localhost:1", nil); err != nil {
+	if _, err := discover(context.Background(), &http.Client{Transport: at}, &Config{Issuer: "https://localhost:1"}); err != nil {
 		t.Errorf("an issuer on loopback: %v", err)
 	}
 }

@@ -26,13 +26,14 @@ type Metadata struct {
 // discover fetches the metadata of an issuer. The issuer in it has to be the one
 // that was asked (OpenID Connect Discovery §4.3), up to a trailing slash, or one
 // that the configuration allows by name.
-func discover(ctx context.Context, client *http.Client, issuer string, allowed []string) (Metadata, error) {
+func discover(ctx context.Context, client *http.Client, c *Config) (Metadata, error) {
+	issuer, allowed := c.Issuer, c.Allowed
 	// An issuer may have a query of its own, which goes along (S0-15).
 	base, query, _ := strings.Cut(issuer, "?")
 	if query != "" {
 		query = "?" + query
 	}
-	body, _, err := get(ctx, client, strings.TrimSuffix(base, "/")+discoveryPath+query)
+	body, _, err := get(ctx, client, strings.TrimSuffix(base, "/")+discoveryPath+query, c.Headers...)
 	if err != nil {
 		return Metadata{}, err
 	}
@@ -43,7 +44,7 @@ func discover(ctx context.Context, client *http.Client, issuer string, allowed [
 	if strings.TrimSuffix(m.Issuer, "/") != strings.TrimSuffix(base, "/") && m.Issuer != issuer && !slices.Contains(allowed, m.Issuer) {
 		return Metadata{}, fmt.Errorf("the discovery document is of issuer %.*q: add it to issuers_allowed if that is right", maxQuoted, m.Issuer)
 	}
-	if m.JWKSURI == "" {
+	if m.JWKSURI == "" && c.JWKSURI == "" {
 		return Metadata{}, errors.New("the discovery document has no jwks_uri")
 	}
 	for name, uri := range map[string]string{

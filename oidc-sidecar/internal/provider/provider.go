@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/bundle"
 	"github.com/sallyport-auth/sallyport/internal/keys"
+	"github.com/sallyport-auth/sallyport/internal/redact"
 )
 
 // Times, in which an issuer is asked. An issuer's own max-age moves the refresh
@@ -36,10 +37,17 @@ const (
 type Config struct {
 	ID      string // of the trust record
 	Issuer  string // asked by discovery; or
-	JWKSURI string // asked directly
+	JWKSURI string // asked directly; with an Issuer, instead of the address that discovery names
 	Allowed []string
 	Verify  bool // the issuer's certificate
 	Timeout time.Duration
+	Headers []Header // of requests for the discovery document
+}
+
+// Header is a header with what may be a key.
+type Header struct {
+	Name  string
+	Value redact.Secret
 }
 
 // Name says which issuer it is, in logs and metrics.
@@ -319,12 +327,15 @@ func (p *Provider) refresh(ctx context.Context) {
 func (p *Provider) fetch(ctx context.Context) (*Set, time.Duration, error) {
 	uri, issuers := p.config.JWKSURI, []string(nil)
 	var m Metadata
-	if uri == "" {
+	if p.config.Issuer != "" {
 		var err error
-		if m, err = discover(ctx, p.client, p.config.Issuer, p.config.Allowed); err != nil {
+		if m, err = discover(ctx, p.client, &p.config); err != nil {
 			return nil, 0, err
 		}
-		uri, issuers = m.JWKSURI, []string{m.Issuer}
+		issuers = []string{m.Issuer}
+		if uri == "" {
+			uri = m.JWKSURI
+		}
 	}
 	list, life, err := fetchKeys(ctx, p.client, uri)
 	if err != nil {

@@ -42,7 +42,10 @@ func compileIdentity(i *declarative.Identity) bundle.Identity {
 		out.CredentialClaim = i.CredentialClaim
 	}
 	if len(i.ConsumerClaims) > 0 {
-		out.ConsumerBy = i.ConsumerBy
+		out.ConsumerBy = slices.Clone(i.ConsumerBy)
+		if at := slices.Index(out.ConsumerBy, "username"); at >= 0 && i.UsernameAnyCase {
+			out.ConsumerBy = slices.Insert(out.ConsumerBy, at+1, bundle.UsernameAnyCase)
+		}
 	}
 	for _, h := range i.Upstream {
 		out.Upstream = append(out.Upstream, bundle.ClaimHeader(h))
@@ -126,6 +129,12 @@ func (s *Snapshot) longest() {
 // none. The first of by that fits counts.
 func (s *Snapshot) Consumer(by []string, value string) *bundle.Consumer {
 	for _, field := range by {
+		if field == bundle.UsernameAnyCase {
+			if c := s.anyCase(value); c != nil {
+				return consumer(c)
+			}
+			continue
+		}
 		for _, c := range s.File.Consumers {
 			have := map[string]string{"id": c.ID, "username": c.Username, "custom_id": c.CustomID}[field]
 			if have != "" && have == value {
@@ -134,6 +143,32 @@ func (s *Snapshot) Consumer(by []string, value string) *bundle.Consumer {
 		}
 	}
 	return nil
+}
+
+// anyCase returns the one consumer whose user name is a value but for small and capital
+// letters of ASCII. The letters of others are not folded: a Kelvin sign is no k, and
+// whoever may choose a name at an identity provider must not become somebody by one that
+// only looks alike. Of two that fit nobody is meant.
+func (s *Snapshot) anyCase(value string) (found *declarative.Consumer) {
+	for _, c := range s.File.Consumers {
+		if c.Username == "" || lowerASCII(c.Username) != lowerASCII(value) {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		found = c
+	}
+	return found
+}
+
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, s)
 }
 
 // ChangedConsumers returns ids, user names and custom ids of consumers that differ

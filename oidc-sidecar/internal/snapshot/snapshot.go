@@ -148,10 +148,14 @@ func compileJWT(c *declarative.JWTConfig) *bundle.JWT {
 }
 
 func (s *Snapshot) compileOIDC(c *declarative.OIDCConfig) *bundle.OIDC {
-	trust := s.provider(provider.Config{
-		Issuer: c.IssuerURL, Allowed: c.IssuersAllowed, Verify: c.Verify,
+	ask := provider.Config{
+		Issuer: c.IssuerURL, JWKSURI: c.JWKSEndpoint, Allowed: c.IssuersAllowed, Verify: c.Verify,
 		Timeout: time.Duration(c.Timeout) * time.Millisecond,
-	})
+	}
+	for _, h := range c.DiscoveryHeaders {
+		ask.Headers = append(ask.Headers, provider.Header(h))
+	}
+	trust := s.provider(ask)
 	out := &bundle.OIDC{
 		Common: bundle.Common{
 			Anonymous:      consumer(c.Anonymous),
@@ -226,7 +230,11 @@ func methods(c *declarative.OIDCConfig) (list []bundle.Method) {
 // share a record only if they ask the same issuer in the same way.
 func (s *Snapshot) provider(c provider.Config) string {
 	c.ID = ""
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %v %v", c.Issuer, c.JWKSURI, c.Allowed, c.Verify, c.Timeout))
+	text := fmt.Appendf(nil, "%q %q %q %v %v", c.Issuer, c.JWKSURI, c.Allowed, c.Verify, c.Timeout)
+	for _, h := range c.Headers {
+		text = append(text, s.secret.MAC(h.Name, h.Value.Reveal())...) // the id is no secret
+	}
+	sum := sha256.Sum256(text)
 	c.ID = "t" + hex.EncodeToString(sum[:8])
 	s.Providers[c.ID] = c
 	return c.ID
