@@ -3,6 +3,7 @@ package inquiry
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/bundle"
 	"github.com/sallyport-auth/sallyport/internal/reason"
@@ -246,5 +247,18 @@ func TestRefreshThatCannotBeJudged(t *testing.T) {
 	}
 	if n := w.idp.Count("token"); n != 1 {
 		t.Errorf("sent %d times", n)
+	}
+	// Once they are judged they are judged: what they are too old for is asked anew.
+	w = newWorld(t, "")
+	token = w.tokens("openid").Refresh
+	for _, kid := range []string{"a", "b", "c", "d"} {
+		w.provider.LookupOwn(t.Context(), kid)
+	}
+	w.idp.Set(func(o *idp.Options) { o.AccessLifetime = 20 * time.Second })
+	w.idp.FlowFault(idp.IDKidLate)
+	w.bad(bundle.RefreshToken, token, reason.KeysThrottled)
+	w.seconds(20)
+	if s := w.good(bundle.RefreshToken, token); s.Until != 0 || len(w.svc.good.entries) != 0 {
+		t.Errorf("%+v", s)
 	}
 }
