@@ -1,6 +1,9 @@
 package inquiry
 
 import (
+	"context"
+	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
@@ -224,6 +227,40 @@ func TestConcurrentRotation(t *testing.T) {
 	}
 	w.seconds(1)
 	w.bad(bundle.RefreshToken, token, reason.CredentialRefused)
+}
+
+// Whoever asks first and goes takes nothing with them: the token was sent, and what
+// comes for it is there for the next.
+func TestWhoeverAsksMayGo(t *testing.T) {
+	w := newWorld(t, "")
+	token := w.tokens("openid").Refresh
+	release := w.idp.Hold("token")
+	ctx, cancel := context.WithCancel(t.Context())
+	gone := make(chan wire.Answer)
+	go func() {
+		gone <- w.svc.Ask(ctx, w.in, w.provider, &wire.Question{Method: "refresh_token", Value: token})
+	}()
+	w.idp.Await(t, "token", 1)
+	cancel()
+	if a := <-gone; a.Code != reason.IssuerUnavailable || a.Until != 0 {
+		t.Errorf("%v", a.Code)
+	}
+	release()
+	if s := w.good(bundle.RefreshToken, token); s.Refresh == "" || w.idp.Count("token") != 1 {
+		t.Errorf("%+v, sent %d times", s, w.idp.Count("token"))
+	}
+}
+
+// An issuer that repeats the refresh token has not rotated it.
+func TestRepeatedRefreshToken(t *testing.T) {
+	front := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		_, _ = rw.Write([]byte(`{"access_token":"a","token_type":"bearer","expires_in":"60","refresh_token":"` + r.PostFormValue("refresh_token") + `"}`))
+	}))
+	defer front.Close()
+	w := newWorld(t, "token_endpoint: "+front.URL)
+	if s := w.good(bundle.RefreshToken, "r1"); s.Refresh != "" || s.Access != "{}" || s.Until != w.now().Unix()+60 {
+		t.Errorf("%+v", s)
+	}
 }
 
 // Tokens that have come for one that is good once are not lost because the issuer's
