@@ -122,6 +122,7 @@ func (s *Service) land(q *question, f *flight, r result) {
 	delete(s.flights, q.key)
 	s.gate.leave(q.in.Trust, q.method)
 	now := s.now().Unix()
+	s.good.drop(q.key) // tokens that were judged only now
 	switch {
 	case f.spoiled(&r):
 		r.until = 0

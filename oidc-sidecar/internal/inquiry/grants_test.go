@@ -1,8 +1,12 @@
 package inquiry
 
 import (
+	"context"
+	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/bundle"
 	"github.com/sallyport-auth/sallyport/internal/reason"
@@ -225,6 +229,40 @@ func TestConcurrentRotation(t *testing.T) {
 	w.bad(bundle.RefreshToken, token, reason.CredentialRefused)
 }
 
+// Whoever asks first and goes takes nothing with them: the token was sent, and what
+// comes for it is there for the next.
+func TestWhoeverAsksMayGo(t *testing.T) {
+	w := newWorld(t, "")
+	token := w.tokens("openid").Refresh
+	release := w.idp.Hold("token")
+	ctx, cancel := context.WithCancel(t.Context())
+	gone := make(chan wire.Answer)
+	go func() {
+		gone <- w.svc.Ask(ctx, w.in, w.provider, &wire.Question{Method: "refresh_token", Value: token})
+	}()
+	w.idp.Await(t, "token", 1)
+	cancel()
+	if a := <-gone; a.Code != reason.IssuerUnavailable || a.Until != 0 {
+		t.Errorf("%v", a.Code)
+	}
+	release()
+	if s := w.good(bundle.RefreshToken, token); s.Refresh == "" || w.idp.Count("token") != 1 {
+		t.Errorf("%+v, sent %d times", s, w.idp.Count("token"))
+	}
+}
+
+// An issuer that repeats the refresh token has not rotated it.
+func TestRepeatedRefreshToken(t *testing.T) {
+	front := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		_, _ = rw.Write([]byte(`{"access_token":"a","token_type":"bearer","expires_in":"60","refresh_token":"` + r.PostFormValue("refresh_token") + `"}`))
+	}))
+	defer front.Close()
+	w := newWorld(t, "token_endpoint: "+front.URL)
+	if s := w.good(bundle.RefreshToken, "r1"); s.Refresh != "" || s.Access != "{}" || s.Until != w.now().Unix()+60 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // Tokens that have come for one that is good once are not lost because the issuer's
 // keys are away.
 func TestRefreshThatCannotBeJudged(t *testing.T) {
@@ -246,5 +284,18 @@ func TestRefreshThatCannotBeJudged(t *testing.T) {
 	}
 	if n := w.idp.Count("token"); n != 1 {
 		t.Errorf("sent %d times", n)
+	}
+	// Once they are judged they are judged: what they are too old for is asked anew.
+	w = newWorld(t, "")
+	token = w.tokens("openid").Refresh
+	for _, kid := range []string{"a", "b", "c", "d"} {
+		w.provider.LookupOwn(t.Context(), kid)
+	}
+	w.idp.Set(func(o *idp.Options) { o.AccessLifetime = 20 * time.Second })
+	w.idp.FlowFault(idp.IDKidLate)
+	w.bad(bundle.RefreshToken, token, reason.KeysThrottled)
+	w.seconds(20)
+	if s := w.good(bundle.RefreshToken, token); s.Until != 0 || len(w.svc.good.entries) != 0 {
+		t.Errorf("%+v", s)
 	}
 }

@@ -137,6 +137,23 @@ func TestNoIntrospection(t *testing.T) {
 	}
 }
 
+// Introspection needs no keys: with an endpoint of the file's it goes on while the
+// issuer's are away, and iss is held against the file's issuer.
+func TestIntrospectionWithoutKeys(t *testing.T) {
+	iss := "https://idp.example"
+	front := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		_, _ = rw.Write([]byte(`{"active":true,"sub":"a","iss":"` + iss + `"}`))
+	}))
+	defer front.Close()
+	w := newWorld(t, "introspection_endpoint: "+front.URL)
+	w.idp.Misbehave(idp.Error500)
+	c := w.provider.Config()
+	w.provider = provider.New(c, w.provider.Client(), w.svc.logger, w.now, func() {})
+	w.bad(bundle.Introspection, "x", reason.IssuerUnknown)
+	iss = w.idp.Issuer()
+	w.good(bundle.Introspection, "y")
+}
+
 // reload makes the provider read discovery again.
 func (w *world) reload() {
 	w.t.Helper()

@@ -65,7 +65,7 @@ func TestSent(t *testing.T) {
 	w := newWorld(t, `token_post_args_client: [tenant, realm]
 token_post_args_names: [realm]
 token_post_args_values: [people]
-token_headers_client: [x-device]
+token_headers_client: [x-device, x-gateway]
 token_headers_names: [x-gateway]
 token_headers_values: [sallyport]
 introspection_post_args_client_headers: [x-device]

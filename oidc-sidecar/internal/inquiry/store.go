@@ -76,9 +76,7 @@ func (st *store) get(k key, now int64) (result, bool) {
 
 // put remembers a result.
 func (st *store) put(k key, r result, now int64) {
-	if at := st.entries[k]; at != nil {
-		st.remove(at.Value.(*entry))
-	}
+	st.drop(k)
 	e := &entry{key: k, r: r, size: r.size()}
 	if r.caller != (key{}) {
 		if have := st.callers[r.caller]; len(have) >= maxPerCaller {
@@ -122,6 +120,13 @@ func (st *store) remove(e *entry) {
 		if len(st.names[name]) == 0 {
 			delete(st.names, name)
 		}
+	}
+}
+
+// drop removes what is remembered of a question.
+func (st *store) drop(k key) {
+	if at := st.entries[k]; at != nil {
+		st.remove(at.Value.(*entry))
 	}
 }
 
