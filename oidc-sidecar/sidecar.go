@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/redact"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/admin"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/login"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/password"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/publish"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/revoke"
@@ -55,6 +56,7 @@ type Sidecar struct {
 	public    http.Handler
 	revoked   *revoke.List
 	session   redact.Secret // what cookies are sealed with unless the file says
+	passwords *password.Store
 
 	mu   sync.Mutex // guards file; reloads do not overtake each other
 	file *declarative.File
@@ -89,7 +91,7 @@ func Open(config Config) (*Sidecar, error) {
 	if config.Socket == "" {
 		config.Socket = filepath.Join(path, SocketName)
 	}
-	s := &Sidecar{config: config, logger: config.Logger, state: dir, registry: prometheus.NewRegistry(), seen: seen}
+	s := &Sidecar{config: config, logger: config.Logger, state: dir, registry: prometheus.NewRegistry(), seen: seen, passwords: password.New()}
 	s.publisher = publish.New(dir, config.Logger, config.Now, func(c provider.Config) *http.Client {
 		return provider.NewClient(c)
 	})
@@ -124,7 +126,7 @@ func (s *Sidecar) openLogins() (err error) {
 	}
 	logins := login.New(s.revoked, keys, s.logger, s.config.Now, s.publisher.Revoked)
 	logins.Fault(faults())
-	s.handler = server.New(s.publisher, logins, s.registry)
+	s.handler = server.New(s.publisher, logins, s.passwords, s.registry)
 	s.public = server.NewPublic(s.publisher, logins, keys, s.registry)
 	return nil
 }
@@ -158,7 +160,9 @@ func options(c Config, dir *state.Dir) declarative.Options {
 
 // use puts the content of a file in force, or says why it cannot.
 func (s *Sidecar) use(data []byte) error {
-	file, problems := declarative.Parse(s.config.File, data, options(s.config, s.state))
+	o := options(s.config, s.state)
+	o.Hash = s.passwords.Hash
+	file, problems := declarative.Parse(s.config.File, data, o)
 	if file == nil {
 		return Problems{problems.Errors()}
 	}

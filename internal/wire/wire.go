@@ -73,6 +73,10 @@ const (
 	Callback
 	// Logout asks for the end of a session.
 	Logout
+	// APIKey asks whose the API key Value is.
+	APIKey
+	// Password asks whether Value is the password of the user name Key.
+	Password
 
 	kinds // keep last
 )
@@ -80,6 +84,7 @@ const (
 var kindNames = [kinds]string{
 	Lookup: "lookup", Verify: "verify", Keys: "keys", Consumer: "consumer",
 	Open: "open", Establish: "establish", Begin: "begin", Callback: "callback", Logout: "logout",
+	APIKey: "api_key", Password: "password",
 }
 
 // String returns the word on the wire.
@@ -91,14 +96,14 @@ func (k Kind) String() string {
 }
 
 // OfBrowser reports whether a question of the kind has a Request.
-func (k Kind) OfBrowser() bool { return k >= Open && k < kinds }
+func (k Kind) OfBrowser() bool { return k >= Open && k <= Logout }
 
 // Question is what a filter cannot answer itself.
 type Question struct {
 	Kind       Kind
 	Instance   string // the plugin instance that asks
 	Generation uint64 // of the bundle that names the instance
-	Key        string // Lookup
+	Key        string // Lookup; Password: the user name
 	Trust      string // Verify and Keys: a trust record …
 	Credential string // … or a credential, by its key
 	KeyID      string // kid of the token
@@ -107,7 +112,7 @@ type Question struct {
 	Signature  string // decoded
 
 	By      []string // Consumer: id, username, custom_id; the first that fits counts
-	Value   string   // Consumer
+	Value   string   // Consumer; APIKey and Password: the secret that was presented
 	Request *Request // Open and what follows it
 }
 
@@ -193,7 +198,7 @@ const (
 // KeysThrottled, IssuerUnavailable, SidecarRefused, SidecarVersion, Overloaded …
 type Answer struct {
 	Code       reason.Code
-	Credential *bundle.Credential // Lookup; Keys for a credential
+	Credential *bundle.Credential // Lookup; Keys for a credential; APIKey, Password
 	Trust      *bundle.Trust      // Keys for a trust record
 	Verdict    Verdict            // Verify; Lookup that brought a token
 	Consumer   *bundle.Consumer   // Consumer

@@ -90,7 +90,7 @@ func TestRoundTrips(t *testing.T) {
 
 func TestKinds(t *testing.T) {
 	for kind, word := range map[Kind]string{Lookup: "lookup", Verify: "verify", Keys: "keys", Consumer: "consumer", Open: "open", Establish: "establish",
-		Begin: "begin", Callback: "callback", Logout: "logout", 0: "", kinds: "", 255: ""} {
+		Begin: "begin", Callback: "callback", Logout: "logout", APIKey: "api_key", Password: "password", 0: "", kinds: "", 255: ""} {
 		if kind.String() != word {
 			t.Errorf("kind %d is %q, want %q", kind, kind, word)
 		}

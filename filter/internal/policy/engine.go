@@ -23,7 +23,7 @@ type Verifier interface {
 type Config struct {
 	CredentialGrace int64 // seconds that credentials are used without contact to the sidecar (60)
 	KeyGrace        int64 // seconds that issuers' public keys are (24 h)
-	CacheBytes      int   // for verdicts, as much for sessions; a quarter of it for credentials (8 MiB)
+	CacheBytes      int   // for verdicts, as much for sessions; a quarter of it for credentials, and for API keys and passwords (8 MiB)
 }
 
 func (c Config) withDefaults() Config {
@@ -67,6 +67,7 @@ type Engine struct {
 	unknown     *cache[string, struct{}] // keys that no credential has
 	sessions    *cache[uint64, *session]
 	consumers   *cache[string, *bundle.Consumer] // nil for a value that no consumer has
+	secrets     secrets                          // API keys and passwords
 	own         ownNames                         // cookies of ours
 	key         []byte                           // scratch: what a session is looked for by
 	serial      uint64                           // of questions that nobody shares
@@ -93,6 +94,7 @@ func New(verifier Verifier, config Config) *Engine {
 		unknown:     newCache[string, struct{}](config.CacheBytes / 16),
 		sessions:    newCache[uint64, *session](config.CacheBytes),
 		consumers:   newCache[string, *bundle.Consumer](config.CacheBytes / 8),
+		secrets:     newSecrets(config.CacheBytes / 4),
 	}
 }
 
@@ -208,7 +210,7 @@ func (r *run) plugin() *bundle.Plugin {
 // ask returns the step that asks q. In one attempt a kind is asked once: whoever
 // wants to ask again has an answer that does not say what it should.
 func (r *run) ask(q *Question) *Step {
-	bit := uint16(1) << q.Kind
+	bit := uint32(1) << q.Kind
 	if r.try.asked&bit != 0 {
 		code := r.try.failed
 		if code == reason.Unspecified {

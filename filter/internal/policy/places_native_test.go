@@ -36,7 +36,7 @@ func TestPlaces(t *testing.T) {
 			t.Fatal(pairs)
 		}
 		token, code := r.find(c)
-		list := Places(headers, c)
+		list := Places(headers, &bundle.Plugin{JWT: &bundle.JWT{Common: *c}})
 		ok := code == reason.CredentialMultiple
 		switch len(list) {
 		case 0:

@@ -16,7 +16,7 @@ type attempt struct {
 	credential *bundle.Credential
 	trust      *bundle.Trust // newer than the bundle's
 	verdict    verdictOf
-	asked      uint16 // bits: kinds of question asked
+	asked      uint32 // bits: kinds of question asked
 	failed     reason.Code
 	claims     claimErrors // jwt: what the body says
 	note       string      // for the log
@@ -219,17 +219,23 @@ func cookies(header string, names []string, yield func(string)) {
 // (application/x-www-form-urlencoded). Broken escapes stand for themselves: the
 // value is then no token.
 func query(path string, names []string, yield func(string)) {
+	parameters(path, func(name, value string) {
+		for _, want := range names {
+			if name == want {
+				yield(value)
+			}
+		}
+	})
+}
+
+// parameters yields the parameters of a path's query, in order.
+func parameters(path string, yield func(name, value string)) {
 	_, rest, _ := strings.Cut(path, "?")
 	for rest != "" {
 		var pair string
 		pair, rest, _ = strings.Cut(rest, "&")
 		name, value, _ := strings.Cut(pair, "=")
-		name = unescape(name)
-		for _, want := range names {
-			if name == want {
-				yield(unescape(value))
-			}
-		}
+		yield(unescape(name), unescape(value))
 	}
 }
 

@@ -173,6 +173,9 @@ func identify(q *Question) string {
 	if q.Kind == wire.Verify {
 		parts = append(parts, q.Input, q.Signature)
 	}
+	if q.presented != "" {
+		parts = append(parts, q.presented)
+	}
 	return strings.Join(parts, "\x00")
 }
 
@@ -181,7 +184,7 @@ func identify(q *Question) string {
 func (r *run) take(asked *Question, answer *wire.Answer) {
 	r.try.failed = answer.Code
 	switch asked.Kind {
-	case wire.Lookup:
+	case wire.Lookup, wire.APIKey, wire.Password:
 		r.try.credential = answer.Credential
 	case wire.Keys:
 		r.try.trust = answer.Trust

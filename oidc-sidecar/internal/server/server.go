@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/internal/wire"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/login"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/password"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/publish"
 )
 
@@ -28,6 +29,7 @@ const (
 type Server struct {
 	publisher *publish.Publisher
 	logins    *login.Service
+	passwords *password.Store
 	slots     chan struct{}
 	browsers  chan struct{}
 	mux       *http.ServeMux
@@ -36,10 +38,11 @@ type Server struct {
 }
 
 // New returns a server and enters its metrics into registry.
-func New(publisher *publish.Publisher, logins *login.Service, registry prometheus.Registerer) *Server {
+func New(publisher *publish.Publisher, logins *login.Service, passwords *password.Store, registry prometheus.Registerer) *Server {
 	s := &Server{
 		publisher: publisher,
 		logins:    logins,
+		passwords: passwords,
 		slots:     make(chan struct{}, maxAsking),
 		browsers:  make(chan struct{}, maxBrowsers),
 		mux:       http.NewServeMux(),

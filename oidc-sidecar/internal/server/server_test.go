@@ -20,6 +20,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/redact"
 	"github.com/sallyport-auth/sallyport/internal/wire"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/login"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/password"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/publish"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/revoke"
@@ -52,7 +53,7 @@ func start(t testing.TB) *bench {
 		t.Fatal(err)
 	}
 	logins := login.New(revoked, nil, slog.New(slog.DiscardHandler), time.Now, b.publisher.Revoked)
-	b.Server = New(b.publisher, logins, b.registry)
+	b.Server = New(b.publisher, logins, password.New(), b.registry)
 	t.Cleanup(func() { b.publisher.Close(); _ = revoked.Close(); _ = dir.Close() })
 	return b
 }
