@@ -184,8 +184,12 @@ func identify(q *Question) string {
 func (r *run) take(asked *Question, answer *wire.Answer) {
 	r.try.failed = answer.Code
 	switch asked.Kind {
-	case wire.Lookup, wire.APIKey, wire.Password:
+	case wire.Lookup:
 		r.try.credential = answer.Credential
+	case wire.APIKey, wire.Password:
+		if answer.Code == reason.Unspecified {
+			r.try.credential = answer.Credential
+		}
 	case wire.Keys:
 		r.try.trust = answer.Trust
 		if answer.Credential != nil {

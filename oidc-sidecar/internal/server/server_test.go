@@ -60,7 +60,7 @@ func start(t testing.TB) *bench {
 
 func (b *bench) use(file string) {
 	b.t.Helper()
-	f, problems := declarative.Parse("kong.yml", []byte("_format_version: \"3.0\"\n"+file), declarative.Options{Installation: b.dir.Derive})
+	f, problems := declarative.Parse("kong.yml", []byte("_format_version: \"3.0\"\n"+file), declarative.Options{Installation: b.dir.Derive, Hash: b.passwords.Hash})
 	if f == nil {
 		b.t.Fatal(problems)
 	}
