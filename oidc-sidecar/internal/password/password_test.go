@@ -104,6 +104,23 @@ func TestRightPasswordsAreRemembered(t *testing.T) {
 			t.Errorf("%+v: %v, %v", tt, ok, err)
 		}
 	}
+	// A decoy is computed each time, whether or not it holds, and leaves no trace.
+	go func() {
+		for range 3 {
+			<-s.begun
+			s.end <- true
+		}
+		<-s.begun
+		s.end <- false
+	}()
+	for _, encoded := range []string{"h", "h3", "h3"} {
+		if err := s.Decoy(ctx, "nobody", encoded, "p"); err != nil {
+			t.Error(err)
+		}
+	}
+	if ok, err := s.Verify(ctx, "u", "h3", "p"); ok || err != nil {
+		t.Errorf("what a decoy has found out is remembered: %v, %v", ok, err)
+	}
 	m := s.mark("right", "h", "p")
 	for range maxRight {
 		s.remember(s.mark("x", "y", string(rune(len(s.right)))))

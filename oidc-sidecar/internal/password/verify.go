@@ -19,15 +19,28 @@ func (s *Store) Verify(ctx context.Context, user, encoded, password string) (boo
 	if s.wasRight(m) {
 		return true, nil
 	}
-	if err := s.queue.enter(ctx, user); err != nil {
-		return false, err
-	}
-	ok := s.wasRight(m) || s.try(encoded, password)
-	s.queue.leave(user)
+	ok, err := s.compute(ctx, user, encoded, password)
 	if ok {
 		s.remember(m)
 	}
-	return ok, nil
+	return ok, err
+}
+
+// Decoy takes as long as Verify does for a password that is wrong, for a user that there
+// is not. The hash is somebody else's: whether it holds is told to nobody, not even by
+// being remembered.
+func (s *Store) Decoy(ctx context.Context, user, encoded, password string) error {
+	_, err := s.compute(ctx, user, encoded, password)
+	return err
+}
+
+// compute waits for a place and tries.
+func (s *Store) compute(ctx context.Context, user, encoded, password string) (bool, error) {
+	if err := s.queue.enter(ctx, user); err != nil {
+		return false, err
+	}
+	defer s.queue.leave(user)
+	return s.try(encoded, password), nil
 }
 
 // Pick returns a number below n that always is the same for one user, and that nobody

@@ -28,21 +28,18 @@ func (s *Server) password(ctx context.Context, q *wire.Question, inst *bundle.Pl
 	}
 	current := s.publisher.Current()
 	known := current.Password(q.Key)
-	hash := ""
-	switch hashes := current.Hashes(); {
-	case known != nil:
-		hash = known.Hash
-	case len(hashes) == 0:
+	if known == nil {
+		if hashes := current.Hashes(); len(hashes) > 0 {
+			if s.passwords.Decoy(ctx, q.Key, hashes[s.passwords.Pick(q.Key, len(hashes))], q.Value) != nil {
+				return wire.Answer{Code: reason.Overloaded}
+			}
+		}
 		return wire.Answer{Code: reason.CredentialUnknown}
-	default:
-		hash = hashes[s.passwords.Pick(q.Key, len(hashes))]
 	}
-	right, err := s.passwords.Verify(ctx, q.Key, hash, q.Value)
+	right, err := s.passwords.Verify(ctx, q.Key, known.Hash, q.Value)
 	switch {
 	case err != nil:
 		return wire.Answer{Code: reason.Overloaded}
-	case known == nil:
-		return wire.Answer{Code: reason.CredentialUnknown}
 	case !right:
 		return wire.Answer{Code: reason.PasswordWrong}
 	}

@@ -130,8 +130,9 @@ func TestPasswordsUnderFlood(t *testing.T) {
 		t.Fatal(a.Code)
 	}
 	var work sync.WaitGroup
-	codes := make(chan reason.Code, 100)
-	for i := range 100 {
+	const flood = 60
+	codes := make(chan reason.Code, flood)
+	for i := range flood {
 		work.Go(func() {
 			codes <- b.ask("basic", wire.Question{Kind: wire.Password, Key: "alice", Value: fmt.Sprint("wrong", i)}).Code
 		})
@@ -148,12 +149,12 @@ func TestPasswordsUnderFlood(t *testing.T) {
 	for c := range codes {
 		seen[c]++
 	}
-	if seen[reason.Overloaded] == 0 || seen[reason.PasswordWrong] == 0 || seen[reason.Overloaded]+seen[reason.PasswordWrong] != 100 {
+	if seen[reason.Overloaded] == 0 || seen[reason.PasswordWrong] == 0 || seen[reason.Overloaded]+seen[reason.PasswordWrong] != flood {
 		t.Errorf("%v", seen)
 	}
 	// Passwords of nobody's are tried too, and wait like others.
-	codes = make(chan reason.Code, 100)
-	for i := range 100 {
+	codes = make(chan reason.Code, flood)
+	for i := range flood {
 		work.Go(func() {
 			codes <- b.ask("basic", wire.Question{Kind: wire.Password, Key: fmt.Sprint("nobody", i), Value: "swordfish"}).Code
 		})
@@ -164,7 +165,7 @@ func TestPasswordsUnderFlood(t *testing.T) {
 	for c := range codes {
 		seen[c]++
 	}
-	if seen[reason.Overloaded] == 0 || seen[reason.CredentialUnknown] == 0 || seen[reason.Overloaded]+seen[reason.CredentialUnknown] != 100 {
+	if seen[reason.Overloaded] == 0 || seen[reason.CredentialUnknown] == 0 || seen[reason.Overloaded]+seen[reason.CredentialUnknown] != flood {
 		t.Errorf("of nobody's: %v", seen)
 	}
 }
