@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"strings"
+
 	"github.com/sallyport-auth/sallyport/internal/bundle"
 	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/internal/wire"
@@ -49,6 +51,7 @@ func (r *run) apiKey(c *bundle.Common) (string, reason.Code) {
 			case likeName:
 				alike = true
 			}
+			alike = alike || semicolons(name, value, c.QueryNames)
 		})
 	}
 	switch {
@@ -60,6 +63,24 @@ func (r *run) apiKey(c *bundle.Common) (string, reason.Code) {
 		return "", reason.CredentialMalformed
 	}
 	return key, reason.Unspecified
+}
+
+// semicolons reports whether a parameter holds others, among them a key, for an upstream
+// that separates parameters by semicolons too, as HTML 4 once advised.
+func semicolons(name, value string, names []string) bool {
+	_, inName, more := strings.Cut(name, ";")
+	_, inValue, also := strings.Cut(value, ";")
+	if more {
+		inValue = inName + "=" + value
+	}
+	for rest := inValue; (more || also) && rest != ""; {
+		var one string
+		one, rest, _ = strings.Cut(rest, ";")
+		if one, _, _ = strings.Cut(one, "="); keyName(one, names) != otherName {
+			return true
+		}
+	}
+	return false
 }
 
 // nameMatch is how a name compares with those that are configured.
