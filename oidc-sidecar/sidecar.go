@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/endpoint"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/inquiry"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/login"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/password"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/publish"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/revoke"
@@ -57,6 +58,7 @@ type Sidecar struct {
 	public    http.Handler
 	revoked   *revoke.List
 	session   redact.Secret // what cookies are sealed with unless the file says
+	passwords *password.Store
 
 	mu   sync.Mutex // guards file; reloads do not overtake each other
 	file *declarative.File
@@ -91,7 +93,7 @@ func Open(config Config) (*Sidecar, error) {
 	if config.Socket == "" {
 		config.Socket = filepath.Join(path, SocketName)
 	}
-	s := &Sidecar{config: config, logger: config.Logger, state: dir, registry: prometheus.NewRegistry(), seen: seen}
+	s := &Sidecar{config: config, logger: config.Logger, state: dir, registry: prometheus.NewRegistry(), seen: seen, passwords: password.New()}
 	s.publisher = publish.New(dir, config.Logger, config.Now, func(c provider.Config) *http.Client {
 		return provider.NewClient(c)
 	})
@@ -130,7 +132,7 @@ func (s *Sidecar) openLogins() (err error) {
 		s.publisher.Revoked(ended)
 	})
 	logins.Fault(faults())
-	s.handler = server.New(s.publisher, logins, inquiries, s.registry)
+	s.handler = server.New(s.publisher, logins, inquiries, s.passwords, s.registry)
 	s.public = server.NewPublic(s.publisher, logins, keys, s.registry)
 	return nil
 }
@@ -164,7 +166,9 @@ func options(c Config, dir *state.Dir) declarative.Options {
 
 // use puts the content of a file in force, or says why it cannot.
 func (s *Sidecar) use(data []byte) error {
-	file, problems := declarative.Parse(s.config.File, data, options(s.config, s.state))
+	o := options(s.config, s.state)
+	o.Hash = s.passwords.Hash
+	file, problems := declarative.Parse(s.config.File, data, o)
 	if file == nil {
 		return Problems{problems.Errors()}
 	}

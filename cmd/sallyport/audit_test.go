@@ -44,8 +44,12 @@ services:
   - {name: jwt, paths: [/jwt], plugins: [{name: jwt, config: {claims_to_verify: [exp], key_claim_name: kid, uri_param_names: [jwt], cookie_names: [jwt]}}]}
   - {name: oidc, paths: [/oidc], plugins: [{name: openid-connect, config: {issuer: %[3]q, auth_methods: [bearer], client_id: c, client_secret: ["%[1]s-client-secret"]}}]}
   - {name: bad, paths: [/bad], plugins: [{name: openid-connect, config: {issuer: %[4]q, auth_methods: [bearer]}}]}
+  - {name: key, paths: [/key], plugins: [{name: key-auth, config: {key_in_query: true}}]}
+  - {name: basic, paths: [/basic], plugins: [{name: basic-auth}]}
 consumers:
 - username: alice
+  keyauth_credentials: [{key: %[1]s-key-of-enough-bytes}]
+  basicauth_credentials: [{username: alice, password: %[1]s-password}]
   jwt_secrets:
   - {key: hs, secret: %[1]s-secret-of-a-credential}
   - {key: env, secret: "{vault://env/audit-secret}"}
@@ -73,6 +77,15 @@ func badFiles(good string) []string {
 		change("\""+mark+"-installation-secret-of-enough-bytes\"", "["+mark+"-10]"),
 		change("http://", "http://user:"+mark+"-12@"),
 		change("\"{vault://env/audit-secret}\"", "\"{vault://env/audit-secret}\", tags: {a: 1}"),
+		change("key: "+mark+"-key-of-enough-bytes", "key: '"+mark+"-17 18'"),
+		change("key: "+mark+"-key-of-enough-bytes", "key: ["+mark+"-18]"),
+		change("key: "+mark+"-key-of-enough-bytes", "key_hash: "+mark+"-19"),
+		change("key: "+mark+"-key-of-enough-bytes", "key: "+mark+"-20-20-20-20, ttl: 5"),
+		change("{key: "+mark+"-key-of-enough-bytes}", "{key: "+mark+"-21-21-21-21}, {key: "+mark+"-21-21-21-21}"),
+		change("password: "+mark+"-password", "password: $2b$10$"+mark+"-22"),
+		change("password: "+mark+"-password", "password: {"+mark+"-23: 1}"),
+		change("password: "+mark+"-password", "password: \""+mark+"-24\\n\""),
+		change("password: "+mark+"-password", "password: "+mark+"-25}, {username: alice, password: "+mark+"-26"),
 		good + "\n- " + mark + "-13: [\n",
 		good + "jwt_secrets: [{consumer: nobody, secret: " + mark + "-14}]\n",
 		good + "  - {key: hs, secret: " + mark + "-15}\n",
@@ -234,6 +247,26 @@ func traffic(t *testing.T, p *program, s *idp.Server) string {
 	}
 	if r := testenv.Raw(t, p.traffic, testenv.Request("GET", "/oidc", "Authorization: Bearer "+s.Token("k1", map[string]any{"sub": mark}))); r.Status != http.StatusOK {
 		t.Errorf("a good token of the issuer: status %d: %s", r.Status, r.Body)
+	}
+	basic := func(user, password string) string {
+		return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
+	}
+	for _, x := range []struct {
+		status       int
+		target, line string
+	}{
+		{200, "/key", "apikey: " + mark + "-key-of-enough-bytes"}, {200, "/key?apikey=" + mark + "-key-of-enough-bytes", "X: y"},
+		{401, "/key", "apikey: " + mark + "-unknown"}, {401, "/key?apikey=" + mark, "apikey: " + mark}, {401, "/key", "apikey: " + mark + " " + mark},
+		{200, "/basic", basic("alice", mark+"-password")}, {401, "/basic", basic("alice", mark+"-wrong")},
+		{401, "/basic", basic(mark, mark)}, {401, "/basic", "Authorization: Basic " + mark},
+	} {
+		r := testenv.Raw(t, p.traffic, testenv.Request("GET", x.target, x.line))
+		if r.Status != x.status {
+			t.Errorf("%s: status %d, want %d: %s", x.line, r.Status, x.status, r.Body)
+		}
+		if x.status != http.StatusOK {
+			said.WriteString(fmt.Sprint(r.Status, r.Header, r.Body, "\n"))
+		}
 	}
 	for _, token := range badTokens(s) {
 		for _, path := range []string{"/jwt", "/oidc", "/bad"} {

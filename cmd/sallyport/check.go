@@ -82,8 +82,8 @@ func (o *checkOptions) check(w io.Writer, path string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%s: %d services, %d routes, %d plugins, %d consumers, %d jwt credentials: can be loaded\n",
-		path, len(f.Services), len(f.Routes), len(f.Plugins), len(f.Consumers), len(f.JWTSecrets))
+	fmt.Fprintf(w, "%s: %d services, %d routes, %d plugins, %d consumers, %d credentials: can be loaded\n",
+		path, len(f.Services), len(f.Routes), len(f.Plugins), len(f.Consumers), len(f.JWTSecrets)+len(f.APIKeys)+len(f.Passwords))
 	if bad > 0 {
 		return fmt.Errorf("%s: findings of severity %s or above: %d (--fail-on)", path, o.failOn, bad)
 	}

@@ -135,7 +135,7 @@ func TestCheck(t *testing.T) {
 		stdout     []string
 		stderr     []string // all of them, a line each, behind the file's name
 	}{
-		{name: "a good file", file: goodFile, stdout: []string{": 1 services, 1 routes, 1 plugins, 1 consumers, 1 jwt credentials: can be loaded"}},
+		{name: "a good file", file: goodFile, stdout: []string{": 1 services, 1 routes, 1 plugins, 1 consumers, 1 credentials: can be loaded"}},
 		{name: "one with a warning", file: strings.Replace(goodFile, "claims_to_verify: [exp]", "", 1), stdout: []string{":2: warning: services[0].routes[0].plugins[0]", "can be loaded"}},
 		{
 			name: "everything at once", code: 2,

@@ -245,13 +245,24 @@ func (v *verdict) found() Check {
 				where = append(where, in.kind+" "+name)
 			}
 		}
-		c.Detail = "no bearer token in " + strings.Join(where, ", ")
+		c.Detail = "no " + v.sought() + " in " + strings.Join(where, ", ")
 	case 1:
 		c.Detail = "in " + v.places[0].Kind + " " + v.places[0].Name
 	default:
-		c.Detail = count(len(v.places), "token")
+		c.Detail = count(len(v.places), strings.TrimPrefix(v.sought(), "bearer "))
 	}
 	return c
+}
+
+// sought is what the plugin looks for.
+func (v *verdict) sought() string {
+	switch {
+	case v.plugin.KeyAuth != nil:
+		return "API key"
+	case v.plugin.BasicAuth != nil:
+		return "user name and password"
+	}
+	return "bearer token"
 }
 
 // times says what is asked of exp and nbf, and what exp is.
@@ -306,6 +317,14 @@ func (v *verdict) judge() *exchange {
 		if v.asked[i].answer.Verdict != wire.Unjudged {
 			return &v.asked[i]
 		}
+	}
+	return nil
+}
+
+// presented returns the credential behind an API key or a password, nil for none.
+func (v *verdict) presented(kind wire.Kind) *bundle.Credential {
+	if x := v.last(kind); x != nil {
+		return x.answer.Credential
 	}
 	return nil
 }

@@ -40,11 +40,8 @@ func Run(f *declarative.File, encoded string, r Request, ask Ask) (*Trace, error
 	}
 	d := &driver{bundle: encoded, request: a.shown(entry), ask: ask, port: a.port, answers: map[string]reply{}, secrets: s}
 	for _, p := range b.Plugins {
-		if p.ACL != nil {
-			continue
-		}
-		for _, place := range policy.Places(d.request.Headers, p.Common()) {
-			s.add(place.Token)
+		for _, place := range policy.Places(d.request.Headers, p) {
+			s.add(place.Token, policy.PasswordOf(place.Token))
 		}
 	}
 	end, err := d.run(nil, true)
@@ -139,10 +136,7 @@ func (d *driver) chain(b *bundle.Bundle, end *outcome) ([]Plugin, error) {
 	_, over := unrun[end.step.Reason]
 	accepted := false
 	for i, p := range route.Chain {
-		out := Plugin{Name: "openid-connect"}
-		if p.JWT != nil {
-			out.Name = "jwt"
-		}
+		out := Plugin{Name: pluginName(p)}
 		if p.ACL != nil {
 			out = groups(p.ACL, end, over)
 			over = over || out.Outcome == Refused
@@ -180,6 +174,21 @@ func (d *driver) chain(b *bundle.Bundle, end *outcome) ([]Plugin, error) {
 		list = append(list, out)
 	}
 	return list, nil
+}
+
+// pluginName is the name of a plugin as the file has it.
+func pluginName(p *bundle.Plugin) string {
+	switch {
+	case p.JWT != nil:
+		return "jwt"
+	case p.KeyAuth != nil:
+		return "key-auth"
+	case p.BasicAuth != nil:
+		return "basic-auth"
+	case p.ACL != nil:
+		return "acl"
+	}
+	return "openid-connect"
 }
 
 // groups explains the acl plugin, which authenticates nobody: how the request ended

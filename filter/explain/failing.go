@@ -11,6 +11,9 @@ import (
 
 // failing returns the name of the check that the plugin refuses for.
 func (v *verdict) failing() string {
+	if v.plugin.KeyAuth != nil || v.plugin.BasicAuth != nil {
+		return v.failingSecret()
+	}
 	switch code := v.cause; code {
 	case reason.CredentialMissing, reason.CredentialMultiple:
 		return checkCredential

@@ -62,6 +62,9 @@ services:
     plugins:
     - {name: jwt, config: {claims_to_verify: [exp]}}
     - {name: acl, config: {deny: [gold]}}
+  - {name: keys, paths: [/keys], plugins: [{name: key-auth, config: {key_in_query: true, hide_credentials: false}}]}
+  - {name: people, paths: [/people], plugins: [{name: basic-auth, config: {hide_credentials: true}}]}
+  - {name: either-key, paths: [/either-key], plugins: [{name: key-auth, config: {anonymous: guest}}, {name: basic-auth, config: {anonymous: guest}}]}
 consumers:
 - {username: guest, id: 11111111-1111-4111-8111-111111111111}
 - username: alice
@@ -69,6 +72,8 @@ consumers:
   id: 22222222-2222-4222-8222-222222222222
   acls: [{group: gold}]
   jwt_secrets: [{key: alice, secret: alice-secret-of-at-least-32-bytes!}]
+  keyauth_credentials: [{key: the-key-of-alice-16, id: 55555555-5555-4555-8555-555555555555, expires_at: 2026-03-01T12:00:01Z}]
+  basicauth_credentials: [{username: alice, password: tunafish}]
 `
 
 // now is when all of it happens.
@@ -113,6 +118,12 @@ func TestGolden(t *testing.T) {
 		{"group-allowed", "http://shop.example/gold", alice, nil},
 		{"group-refused", "http://shop.example/silver", alice, nil},
 		{"group-not-reached", "http://shop.example/gold", "", nil},
+		{"key-allowed", "http://shop.example/keys?page=2&apikey=the-key-of-alice-16", "", nil},
+		{"key-unknown", "http://shop.example/keys", "", []explain.Header{{Name: "apikey", Value: "the-key-of-alice-17"}}},
+		{"key-twice", "http://shop.example/keys?apikey=the-key-of-alice-16", "", []explain.Header{{Name: "apikey", Value: "the-key-of-alice-16"}}},
+		{"password-allowed", "http://shop.example/people", "", []explain.Header{{Name: "Authorization", Value: "Basic YWxpY2U6dHVuYWZpc2g="}}},
+		{"password-wrong", "http://shop.example/people", "", []explain.Header{{Name: "Authorization", Value: "Basic YWxpY2U6dHVuYWZpc2h5"}}},
+		{"password-or-key", "http://shop.example/either-key", "", []explain.Header{{Name: "Authorization", Value: "Basic YWxpY2U6dHVuYWZpc2g="}}},
 		{"login", "http://shop.example/account?tab=1", "", []explain.Header{{Name: "Accept", Value: "text/html"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -122,7 +133,7 @@ func TestGolden(t *testing.T) {
 			}
 			trace, text, encoded := b.explain(r)
 			fits(t, trace)
-			hidden := append(strings.Split(test.token, "."), "app-secret-of", "a-session-secret", "an-installation-secret")
+			hidden := append(strings.Split(test.token, "."), "app-secret-of", "a-session-secret", "an-installation-secret", "the-key-of", "tunafish", "YWxpY2U6")
 			if test.token == "" {
 				hidden = hidden[1:]
 			}

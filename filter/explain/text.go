@@ -105,7 +105,10 @@ func (p *printer) plugin(i int, g *Plugin) {
 
 // String describes the credential.
 func (c *Credential) String() string {
-	parts := []string{c.Place, c.Fingerprint}
+	parts := []string{c.Place}
+	if c.Fingerprint != "" {
+		parts = append(parts, c.Fingerprint)
+	}
 	for _, part := range [][2]string{{"alg", c.Alg}, {"kid", c.KeyID}, {"iss", c.Issuer}} {
 		if part[1] != "" {
 			parts = append(parts, part[0]+" "+part[1])

@@ -59,7 +59,7 @@ type Plugin struct {
 // Credential is a token or a session's cookie, without what makes it one.
 type Credential struct {
 	Place       string `json:"place"`
-	Fingerprint string `json:"fingerprint"` // the first 12 hex digits of its SHA-256
+	Fingerprint string `json:"fingerprint,omitempty"` // the first 12 hex digits of its SHA-256; of a password none
 	Alg         string `json:"alg,omitempty"`
 	KeyID       string `json:"kid,omitempty"`
 	Issuer      string `json:"iss,omitempty"`

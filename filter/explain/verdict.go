@@ -54,9 +54,17 @@ func (v *verdict) last(kind wire.Kind) *exchange {
 func (v *verdict) explain(out *Plugin) {
 	out.Reason = v.code.Error()
 	if c := v.plugin.OIDC; c == nil || c.Takes(bundle.Bearer) || c.Takes(bundle.Introspection) || c.Takes(bundle.UserInfo) {
-		v.places = policy.Places(v.driver.request.Headers, v.plugin.Common())
+		v.places = policy.Places(v.driver.request.Headers, v.plugin)
 	}
 	for _, place := range v.places {
+		if v.plugin.BasicAuth != nil { // a hash of a password would help to find it
+			out.Credentials = append(out.Credentials, Credential{Place: place.Kind + " " + place.Name + ", scheme Basic"})
+			continue
+		}
+		if v.plugin.KeyAuth != nil {
+			out.Credentials = append(out.Credentials, credential(place, nil))
+			continue
+		}
 		tok, code := jose.Parse(place.Token)
 		if len(v.places) == 1 {
 			v.form = code
@@ -74,6 +82,10 @@ func (v *verdict) explain(out *Plugin) {
 	switch {
 	case v.plugin.JWT != nil:
 		out.Checks = v.judged(v.jwtChecks())
+	case v.plugin.KeyAuth != nil:
+		out.Checks = v.judged(v.keyAuthChecks())
+	case v.plugin.BasicAuth != nil:
+		out.Checks = v.judged(v.basicAuthChecks())
 	case v.code.Step() && v.code != reason.LoginStarted, v.answered() && v.last(wire.Begin) == nil:
 		// A way out, or back from the identity provider: nothing else is looked at.
 	default:
@@ -131,6 +143,10 @@ func (x *exchange) explain() Question {
 		out.For = "what comes of the identity provider's answer"
 	case wire.Logout:
 		out.For = "the end of the session"
+	case wire.APIKey:
+		out.For = "whose the API key is"
+	case wire.Password:
+		out.For = "whether the password is that of " + strconv.Quote(q.Key)
 	}
 	out.Answer = x.answered()
 	return out
@@ -156,7 +172,11 @@ func (x *exchange) answered() string {
 	if a.Code != reason.Unspecified {
 		add(a.Code.Error())
 	}
-	if c := a.Credential; c != nil {
+	switch c := a.Credential; {
+	case c == nil:
+	case x.question.Kind == wire.APIKey || x.question.Kind == wire.Password:
+		add("it is that of " + consumer(c.Consumer))
+	default:
 		add("it is known, for " + algs(c.Alg) + ", of " + consumer(c.Consumer))
 	}
 	if a.Trust != nil {

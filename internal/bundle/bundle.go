@@ -47,12 +47,27 @@ type Route struct {
 	GRPC bool
 }
 
-// Plugin is one plugin instance. Exactly one of JWT, OIDC and ACL is set.
+// Plugin is one plugin instance. Exactly one of the pointers is set.
 type Plugin struct {
-	ID   string // stable name plus a hash of the configuration
-	JWT  *JWT
-	OIDC *OIDC
-	ACL  *ACL
+	ID        string // stable name plus a hash of the configuration
+	JWT       *JWT
+	OIDC      *OIDC
+	ACL       *ACL
+	KeyAuth   *KeyAuth
+	BasicAuth *BasicAuth
+}
+
+// KeyAuth is an instance of the key-auth plugin. Keys are looked for under the names
+// of Common, without a scheme.
+type KeyAuth struct {
+	Common
+	Hide bool // the upstream gets no header that may hold a key
+}
+
+// BasicAuth is an instance of the basic-auth plugin.
+type BasicAuth struct {
+	Common
+	Hide bool // the upstream gets no user name and password
 }
 
 // ACL is an instance of the acl plugin: who may pass by groups.
@@ -307,7 +322,8 @@ func (k *Key) Allows(alg jose.Alg) bool {
 	return false
 }
 
-// Credential is a credential of the jwt plugin without its secret.
+// Credential is a credential without its secret. Those of key-auth and basic-auth have
+// ID, Version and Consumer, and may have Expires; the rest is the jwt plugin's.
 type Credential struct {
 	ID       string
 	Key      string
@@ -316,20 +332,32 @@ type Credential struct {
 	Keys     []Key // empty for HMAC
 	Remote   bool  // keys come from jwks_uri: an unknown kid is worth a question
 	Consumer *Consumer
+	Expires  int64 // Unix seconds; from then on it is no good. 0: never
 
 	Issuers   []string
 	Audiences []string
 	Leeway    int64
 }
 
+// What the names of credentials begin with in the sidecar's changes, where a key alone
+// would tell a secret: their ids follow.
+const (
+	KeyPrefix   = "key-auth:"
+	BasicPrefix = "basic-auth:"
+)
+
 // Common returns what the plugin shares with the others; nil for the acl plugin,
 // which authenticates nobody.
 func (p *Plugin) Common() *Common {
-	if p.ACL != nil {
-		return nil
-	}
-	if p.JWT != nil {
+	switch {
+	case p.JWT != nil:
 		return &p.JWT.Common
+	case p.KeyAuth != nil:
+		return &p.KeyAuth.Common
+	case p.BasicAuth != nil:
+		return &p.BasicAuth.Common
+	case p.OIDC != nil:
+		return &p.OIDC.Common
 	}
-	return &p.OIDC.Common
+	return nil
 }

@@ -70,15 +70,20 @@ func (m maker) bundle() *Bundle {
 	}
 	for range m.IntN(5) {
 		p := &Plugin{ID: m.text()}
-		if m.IntN(4) == 0 {
+		switch kind := m.IntN(6); {
+		case kind == 0:
 			p.ACL = &ACL{Groups: append(list(m, m.text), "g"), Deny: m.IntN(2) == 0, HideHeader: m.IntN(2) == 0, Authenticated: m.IntN(2) == 0}
-		} else if len(b.Trust) > 0 && m.IntN(2) == 0 {
+		case kind == 1:
+			p.KeyAuth = &KeyAuth{Common: m.common(), Hide: m.IntN(2) == 0}
+		case kind == 2:
+			p.BasicAuth = &BasicAuth{Common: m.common(), Hide: m.IntN(2) == 0}
+		case len(b.Trust) > 0 && kind < 5:
 			t := b.Trust[m.IntN(len(b.Trust))]
 			p.OIDC = &OIDC{Common: m.common(), TrustID: t.ID, Trust: t, Methods: []Method{Bearer}}
 			p.OIDC.Required = list(m, func() Requirement {
 				return Requirement{Claim: append(list(m, m.text), "scope"), Any: claims.ParseRequirement([]string{"a b", "c"}), Scope: m.IntN(2) == 0}
 			})
-		} else {
+		default:
 			p.JWT = &JWT{Common: m.common(), KeyClaim: m.text(), VerifyExp: m.IntN(2) == 0, VerifyNbf: m.IntN(2) == 0,
 				MaximumExpiration: m.Int64N(1 << 30), Base64: m.IntN(2) == 0}
 		}
@@ -96,7 +101,7 @@ func (m maker) bundle() *Bundle {
 
 func (m maker) credential() *Credential {
 	c := &Credential{ID: m.text(), Key: m.maybe(), Version: m.text(), Alg: list(m, m.alg), Keys: list(m, m.key), Remote: m.IntN(2) == 0,
-		Issuers: list(m, m.text), Audiences: list(m, m.text), Leeway: m.Int64N(1 << 40)}
+		Issuers: list(m, m.text), Audiences: list(m, m.text), Leeway: m.Int64N(1 << 40), Expires: m.Int64N(1 << 40)}
 	if m.IntN(2) == 0 {
 		c.Consumer = m.consumer()
 	}
@@ -275,7 +280,13 @@ func FuzzDecode(f *testing.F) {
 				t.Errorf("route %q is called %q", name, r.Name)
 			}
 			for _, p := range r.Chain {
-				if p == nil || p.ACL == nil && (p.JWT == nil) == (p.OIDC == nil) || p.ACL != nil && (p.JWT != nil || p.OIDC != nil || len(p.ACL.Groups) == 0) || p.OIDC != nil && p.OIDC.Trust == nil {
+				kinds := 0
+				for _, is := range []bool{p.JWT != nil, p.OIDC != nil, p.ACL != nil, p.KeyAuth != nil, p.BasicAuth != nil} {
+					if is {
+						kinds++
+					}
+				}
+				if kinds != 1 || p.ACL != nil && len(p.ACL.Groups) == 0 || p.OIDC != nil && p.OIDC.Trust == nil {
 					t.Errorf("plugin %+v", p)
 				}
 				p.Common()

@@ -99,6 +99,7 @@ func ReadCredential(v jsonx.Value) *Credential {
 		Keys:      d.keys(v.Get("keys")),
 		Remote:    d.bool(v.Get("remote")),
 		Consumer:  d.consumer(v.Get("consumer")),
+		Expires:   d.int(v.Get("expires")),
 		Issuers:   d.texts(v.Get("issuers")),
 		Audiences: d.texts(v.Get("audiences")),
 		Leeway:    d.int(v.Get("leeway")),
@@ -197,9 +198,9 @@ func (d *decoder) consumer(v jsonx.Value) *Consumer {
 
 func (d *decoder) plugin(v jsonx.Value) *Plugin {
 	p := &Plugin{ID: d.text(v.Get("id"))}
-	j, o, a := v.Get("jwt"), v.Get("oidc"), v.Get("acl")
+	j, o, a, k, b := v.Get("jwt"), v.Get("oidc"), v.Get("acl"), v.Get("key_auth"), v.Get("basic_auth")
 	kinds := 0
-	for _, kind := range [...]jsonx.Value{j, o, a} {
+	for _, kind := range [...]jsonx.Value{j, o, a, k, b} {
 		if kind.Exists() {
 			kinds++
 		}
@@ -215,6 +216,12 @@ func (d *decoder) plugin(v jsonx.Value) *Plugin {
 			Authenticated: d.bool(a.Get("authenticated")),
 		}
 		d.bad = d.bad || len(p.ACL.Groups) == 0
+	case k.Exists():
+		d.object(k)
+		p.KeyAuth = &KeyAuth{Common: d.common(k), Hide: d.bool(k.Get("hide"))}
+	case b.Exists():
+		d.object(b)
+		p.BasicAuth = &BasicAuth{Common: d.common(b), Hide: d.bool(b.Get("hide"))}
 	case j.Exists():
 		d.object(j)
 		p.JWT = &JWT{

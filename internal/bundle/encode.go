@@ -120,6 +120,18 @@ func (p *Plugin) write(w *jsonx.Writer) {
 		w.BoolMember("hide_header", p.ACL.HideHeader)
 		w.BoolMember("authenticated", p.ACL.Authenticated)
 		w.Close('}')
+	case p.KeyAuth != nil:
+		w.Name("key_auth")
+		w.Open('{')
+		p.KeyAuth.Common.write(w)
+		w.BoolMember("hide", p.KeyAuth.Hide)
+		w.Close('}')
+	case p.BasicAuth != nil:
+		w.Name("basic_auth")
+		w.Open('{')
+		p.BasicAuth.Common.write(w)
+		w.BoolMember("hide", p.BasicAuth.Hide)
+		w.Close('}')
 	}
 	w.Close('}')
 }
@@ -206,6 +218,7 @@ func (c *Credential) Write(w *jsonx.Writer) {
 		w.Name("consumer")
 		c.Consumer.Write(w)
 	}
+	w.IntMember("expires", c.Expires)
 	w.StringsMember("issuers", c.Issuers)
 	w.StringsMember("audiences", c.Audiences)
 	w.IntMember("leeway", c.Leeway)

@@ -14,20 +14,21 @@ import (
 // consumer reads a consumer with its nested credentials.
 func (p *parser) consumer(v at) {
 	c := &Consumer{}
-	var secrets []at
+	var secrets, apiKeys, passwords []at
 	known := p.entity(v, &c.Entity, fields{
-		"username":    p.text(&c.Username, notEmpty, printable),
-		"custom_id":   p.text(&c.CustomID, notEmpty, printable),
-		"jwt_secrets": p.list(func(v at) { secrets = append(secrets, v) }),
-		"groups":      p.refuseUnless("consumer groups are a Kong Enterprise entity"),
+		"username":              p.text(&c.Username, notEmpty, printable),
+		"custom_id":             p.text(&c.CustomID, notEmpty, printable),
+		"jwt_secrets":           p.list(func(v at) { secrets = append(secrets, v) }),
+		"keyauth_credentials":   p.list(func(v at) { apiKeys = append(apiKeys, v) }),
+		"basicauth_credentials": p.list(func(v at) { passwords = append(passwords, v) }),
+		"groups":                p.refuseUnless("consumer groups are a Kong Enterprise entity"),
 		"plugins": p.list(func(v at) {
 			p.fail(v, "is bound to a consumer: authentication plugins run before there is one, and Kong refuses this too")
 		}),
 	})
 	var groups []at
 	known["acls"] = p.list(func(v at) { groups = append(groups, v) })
-	for _, name := range []string{"keyauth_credentials", "basicauth_credentials", "hmacauth_credentials",
-		"oauth2_credentials", "mtls_auth_credentials"} {
+	for _, name := range []string{"hmacauth_credentials", "oauth2_credentials", "mtls_auth_credentials"} {
 		known[name] = p.refuseCollection(refusedCollections[name])
 	}
 	if !p.record(v, known) {
@@ -45,6 +46,12 @@ func (p *parser) consumer(v at) {
 	p.file.Consumers = append(p.file.Consumers, c)
 	for _, s := range secrets {
 		p.jwtSecret(s, c)
+	}
+	for _, k := range apiKeys {
+		p.apiKey(k, c)
+	}
+	for _, s := range passwords {
+		p.password(s, c)
 	}
 	for _, g := range groups {
 		p.acl(g, c)

@@ -18,6 +18,8 @@ type File struct {
 	Upstreams    []*Upstream
 	Consumers    []*Consumer
 	JWTSecrets   []*JWTSecret
+	APIKeys      []*APIKey
+	Passwords    []*Password
 	Plugins      []*Plugin // enabled ones of kinds that we run
 	Certificates []*Certificate
 	CAs          []*CACertificate
@@ -167,13 +169,15 @@ type JWTSecret struct {
 // Plugin is one plugin instance.
 type Plugin struct {
 	Entity
-	Name         string // jwt, openid-connect, acl
+	Name         string // jwt, key-auth, basic-auth, openid-connect, acl
 	InstanceName string
 	Service      *Service // nil: not bound to one
 	Route        *Route
 	JWT          *JWTConfig
 	OIDC         *OIDCConfig
 	ACL          *ACLConfig
+	KeyAuth      *KeyAuthConfig
+	BasicAuth    *BasicAuthConfig
 
 	service, route, consumer ref
 	scoped                   bool // nested in an entity

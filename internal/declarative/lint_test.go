@@ -43,6 +43,18 @@ func credential(rule Rule, s Severity, bad, good string) lint {
 	return lint{rule, s, 5, "jwt_secrets[0]." + name, src + bad + consumers, src + good + consumers}
 }
 
+// secretOf is a row about the secret of a credential of a collection, in line 5.
+func secretOf(collection string, rule Rule, bad, good string) lint {
+	name, _, _ := strings.Cut(bad, ":")
+	src := collection + ":\n- tags: []\n  consumer: alice\n  "
+	const rest = "\nconsumers: [{username: alice}]"
+	user := ""
+	if collection == "basicauth_credentials" {
+		user = "\n  username: alice"
+	}
+	return lint{rule, Warning, 5, collection + "[0]." + name, src + bad + user + rest, src + good + user + rest}
+}
+
 // loginRoute is a route with a login, in line 6.
 func loginRoute(route, config string) string {
 	return "services:\n- name: s\n  host: h\n  routes:\n  - {name: r, " + route + ", plugins: [{name: openid-connect, config: {issuer: 'https://i', " +
@@ -61,7 +73,7 @@ var lints = []lint{
 	{notYAML, Error, 2, "", "services: ]", "services: []"},
 	{unknownField, Error, 2, "servcies", "servcies: []", "services: []"},
 	{unsupported, Error, 2, "vaults", "vaults: [{name: v}]", "vaults: []"},
-	{unsupported, Error, 2, "plugins[0]", "plugins: [{name: key-auth}]", "plugins: [{name: key-auth, enabled: false}]"},
+	{unsupported, Error, 2, "plugins[0]", "plugins: [{name: hmac-auth}]", "plugins: [{name: hmac-auth, enabled: false}]"},
 	{unsupported, Error, 2, "plugins[0]", "plugins: [{name: cors}]", "plugins: [{name: cors, enabled: false}]"},
 	{unsupported, Error, 2, "plugins[0]", "plugins: [{name: my-own}]", "plugins: [{name: jwt}]"},
 	{unsupported, Error, 2, "services[0].tls_verify_depth", "services: [{host: h, tls_verify_depth: 1}]", "services: [{host: h, tls_verify_depth: null}]"},
@@ -105,6 +117,15 @@ var lints = []lint{
 	credential(shortSecret, Warning, "secret: "+random64[1:]+"\n  algorithm: HS512", "secret: "+random64+"\n  algorithm: HS512"),
 	credential(shortSecret, Warning, "secret: "+random32+"abcdefghij==\nplugins: [{name: jwt, config: {secret_is_base64: true}}]",
 		"secret: "+random32+"abcdefghijk=\nplugins: [{name: jwt, config: {secret_is_base64: true}}]"),
+	secretOf("keyauth_credentials", shortAPIKey, "key: hunter2hunter2x", "key: hunter2hunter2xy"),
+	secretOf("keyauth_credentials", shortAPIKey, "key: hunter2", "key_hash: sha256:"+random64),
+	secretOf("basicauth_credentials", plainPassword, "password: hunter2", "password: $2b$10$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234"),
+	secretOf("basicauth_credentials", weakPasswordHash, "password: $2b$09$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234",
+		"password: $2b$10$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234"),
+	secretOf("basicauth_credentials", weakPasswordHash, "password: $argon2id$v=19$m=4096,t=3,p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA",
+		"password: $argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA"),
+	{keyInQuery, Warning, 5, "plugins[0].config.key_in_query", "plugins:\n- name: key-auth\n  config:\n    key_in_query: true",
+		"plugins:\n- name: key-auth\n  config:\n    key_in_query: false"},
 	field(shortSession, Warning, 9, "session_secret: [hunter2hunter2hunter2, "+random32+"]", "session_secret: [hunter2hunter2hunter2hunter2hunter2, "+random32+"]"),
 	field(cookieNotSecure, Warning, 9, "session_cookie_secure: false", "session_cookie_secure: true"),
 	field(cookieNotSecure, Warning, 9, "authorization_cookie_secure: false", "authorization_cookie_secure: null"),

@@ -57,6 +57,7 @@ type parser struct {
 
 	unnamed       map[string]int // entities without a name by what they are
 	oldPaths      bool           // written for Kong before 3.0
+	hashed        bool           // _transform is false: passwords are hashes
 	pluginConfigs map[string]at  // _plugin_configs by name
 	targets       []pendingTarget
 	snis          []pendingSNI
@@ -276,6 +277,18 @@ func (p *parser) text(dst *string, checks ...check) reader {
 			}
 		}
 		*dst = s
+	}
+}
+
+// secret is text for what must not be shown: a number that was to be a string is not
+// said either.
+func (p *parser) secret(dst *string, checks ...check) reader {
+	return func(v at) {
+		if v.node.Kind != yaml.ScalarNode || v.node.Tag != "!!str" {
+			p.fail(v, "is no string: expected one%s", quoteHint(v.node))
+			return
+		}
+		p.text(dst, checks...)(v)
 	}
 }
 

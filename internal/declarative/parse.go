@@ -114,22 +114,27 @@ func (p *parser) topLevel(root at) {
 		p.report(invalid, root.line(), "_format_version", `is %q: expected "1.1", "2.1" or "3.0"`, version)
 	}
 	p.pluginConfigs = p.collectPluginConfigs(root)
+	p.hashed = p.hashedPasswords(root)
 	known := fields{
 		"_format_version": p.ignore,
-		"_transform":      p.ignore, // whether plain passwords get hashed; we have none
+		"_transform":      p.ignore, // read beforehand
 		"_info":           p.ignore, // decK's defaults and select tags
 		"_workspace":      p.ignore,
 		"_plugin_configs": p.ignore, // read beforehand
 		"_sallyport":      p.settings,
 
-		"services":        p.list(func(v at) { p.service(v) }),
-		"routes":          p.list(func(v at) { p.route(v, nil) }),
-		"upstreams":       p.list(p.upstream),
-		"targets":         p.list(func(v at) { p.target(v, nil) }),
-		"plugins":         p.list(func(v at) { p.plugin(v, scope{}) }),
-		"consumers":       p.list(p.consumer),
-		"jwt_secrets":     p.list(func(v at) { p.jwtSecret(v, nil) }),
-		"acls":            p.list(func(v at) { p.acl(v, nil) }),
+		"services":    p.list(func(v at) { p.service(v) }),
+		"routes":      p.list(func(v at) { p.route(v, nil) }),
+		"upstreams":   p.list(p.upstream),
+		"targets":     p.list(func(v at) { p.target(v, nil) }),
+		"plugins":     p.list(func(v at) { p.plugin(v, scope{}) }),
+		"consumers":   p.list(p.consumer),
+		"jwt_secrets": p.list(func(v at) { p.jwtSecret(v, nil) }),
+		"acls":        p.list(func(v at) { p.acl(v, nil) }),
+
+		"keyauth_credentials":   p.list(func(v at) { p.apiKey(v, nil) }),
+		"basicauth_credentials": p.list(func(v at) { p.password(v, nil) }),
+
 		"certificates":    p.list(p.certificate),
 		"snis":            p.list(func(v at) { p.sni(v, nil) }),
 		"ca_certificates": p.list(p.caCertificate),
@@ -160,8 +165,6 @@ var refusedCollections = map[string]string{
 	"licenses":                  "there is nothing to license",
 	"service_packages":          "is an entity of Konnect",
 	"_konnect":                  "is for Konnect's control plane",
-	"keyauth_credentials":       "the key-auth plugin is not supported",
-	"basicauth_credentials":     "the basic-auth plugin is not supported",
 	"hmacauth_credentials":      "the hmac-auth plugin is not supported",
 	"oauth2_credentials":        "Kong's own OAuth 2 server is not supported: use openid-connect with an identity provider",
 	"oauth2_tokens":             "Kong's own OAuth 2 server is not supported: use openid-connect with an identity provider",

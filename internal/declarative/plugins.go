@@ -30,8 +30,6 @@ var harmless = map[string]bool{
 
 // guards are plugins that people expect, with what to do instead.
 var guards = map[string]string{
-	"key-auth":                 "API keys are not supported",
-	"basic-auth":               "user names and passwords are not supported",
 	"hmac-auth":                "signed requests are not supported",
 	"oauth2":                   "Kong's own OAuth 2 server is not supported: use openid-connect with an identity provider",
 	"session":                  "sessions are not supported",
@@ -91,6 +89,10 @@ func (p *parser) plugin(v at, s scope) {
 		}
 	case "acl":
 		pl.ACL = p.aclConfig(v, config, shared)
+	case "key-auth":
+		pl.KeyAuth = p.keyAuthConfig(v, config, shared)
+	case "basic-auth":
+		pl.BasicAuth = p.basicAuthConfig(v, config, shared)
 	default:
 		p.foreign(v, pl.Name, enabled)
 		return
@@ -114,7 +116,7 @@ func (p *parser) foreign(v at, name string, enabled bool) {
 	case why != "":
 		p.note(unsupported, v, "the plugin %s is not supported: %s", name, why)
 	default:
-		p.note(unsupported, v, "the plugin %q is not supported: expected jwt, openid-connect or acl", name)
+		p.note(unsupported, v, "the plugin %q is not supported: expected jwt, key-auth, basic-auth, openid-connect or acl", name)
 	}
 }
 

@@ -24,7 +24,7 @@ func TestRefusedPlugins(t *testing.T) {
 	const c = "3: plugins[0].config."
 	checkRefusals(t, []refusal{
 		{"plugins:\n- {config: {}}", p + "has no name"},
-		{"plugins:\n- {name: jtw}", p + `the plugin "jtw" is not supported: expected jwt, openid-connect or acl`},
+		{"plugins:\n- {name: jtw}", p + `the plugin "jtw" is not supported: expected jwt, key-auth, basic-auth, openid-connect or acl`},
 		{"plugins:\n- {name: acl}", p + "has neither allow nor deny: expected either config.allow or config.deny with at least one group"},
 		{"plugins:\n- {name: acl, config: {allow: [a], deny: [b]}}", p + "has allow and deny: expected either config.allow or config.deny with at least one group"},
 		{"plugins:\n- {name: acl, config: {allow: ['a,b']}}", "3: plugins[0].config.allow[0]: has a comma: upstreams read the groups of X-Consumer-Groups as a list"},
@@ -32,7 +32,7 @@ func TestRefusedPlugins(t *testing.T) {
 		{"plugins:\n- {name: acl, config: {whitelist: [a]}}", "3: plugins[0].config.whitelist: is not supported: the field is allow since Kong 2.1"},
 		{"plugins:\n- {name: acl, config: {allow: [a], include_consumer_groups: true}}", "3: plugins[0].config.include_consumer_groups: is not supported: consumer groups are an entity of Kong Enterprise: give consumers groups of their own, with acls"},
 		{"plugins:\n- {name: acl, config: {allow: [a]}, consumer: u}\nconsumers: [{username: u}]", "3: plugins[0].consumer: binds acl to a consumer: authentication plugins run before there is one, and Kong refuses this too"},
-		{"plugins:\n- {name: key-auth}", p + "the plugin key-auth is not supported: API keys are not supported"},
+		{"plugins:\n- {name: hmac-auth}", p + "the plugin hmac-auth is not supported: signed requests are not supported"},
 		{"plugins:\n- {name: cors}", p + "the plugin cors is not supported: it guards nothing and can be left out with --ignore-unsupported"},
 		{"plugins:\n- {name: openid-connect}", p + "has no issuer"},
 		{"plugins:\n- {name: openid-connect, config: null}", p + "has no issuer"},
@@ -100,7 +100,7 @@ func TestRefusedConsumers(t *testing.T) {
 		{"consumers:\n- {username: u, groups: [{name: g}]}", "3: consumers[0].groups: is not supported: consumer groups are a Kong Enterprise entity"},
 		{"consumers:\n- {username: u, acls: [{}]}", "3: consumers[0].acls[0]: has no group"},
 		{"consumers:\n- {username: u, acls: [{group: 'a, b'}]}", "3: consumers[0].acls[0].group: has a comma: upstreams read the groups of X-Consumer-Groups as a list"},
-		{"consumers:\n- {username: u, basicauth_credentials: [{username: a}]}", "3: consumers[0].basicauth_credentials: is not supported: the basic-auth plugin is not supported"},
+		{"consumers:\n- {username: u, hmacauth_credentials: [{username: a}]}", "3: consumers[0].hmacauth_credentials: is not supported: the hmac-auth plugin is not supported"},
 		{"jwt_secrets:\n- {key: k, secret: s}", "3: jwt_secrets[0]: has no consumer"},
 		{"jwt_secrets:\n- {key: k, secret: s, consumer: u}", `3: jwt_secrets[0].consumer: refers to "u", which is not among the consumers`},
 		{"consumers: [{username: u}]\njwt_secrets:\n- {key: k, secret: s, consumer: u}\n- {key: k, secret: t, consumer: u}", `5: jwt_secrets[1]: "k" is taken by another of the jwt_secrets' keys`},
@@ -212,14 +212,14 @@ func TestIgnoreUnsupported(t *testing.T) {
 		}
 		refused(t, string(src(name)), Options{})
 	}
-	for _, name := range []string{"key-auth", "basic-auth", "hmac-auth", "oauth2", "session", "ip-restriction", "mtls-auth",
+	for _, name := range []string{"hmac-auth", "oauth2", "session", "ip-restriction", "mtls-auth",
 		"application-registration", "ldap-auth", "bot-detection", "request-termination", "pre-function", "my-own", "request-size-limiting"} {
 		if harmless[name] {
 			t.Errorf("%s is taken for harmless", name)
 		}
 		refused(t, string(src(name)), Options{IgnoreUnsupported: true})
 	}
-	const keys = "_format_version: '3.0'\nconsumers: [{username: u, keyauth_credentials: [{key: k}]}]"
+	const keys = "_format_version: '3.0'\nconsumers: [{username: u, hmacauth_credentials: [{key: k}]}]"
 	if f, problems := Parse("k", []byte(keys), Options{IgnoreUnsupported: true}); f == nil {
 		t.Errorf("groups that no plugin reads: %v", problems)
 	}

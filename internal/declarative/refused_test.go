@@ -64,7 +64,7 @@ func TestRefusedShapes(t *testing.T) {
 		{"_konnect: {runtime_group_name: g}", "2: _konnect: is not supported: is for Konnect's control plane"},
 		{"consumer_groups: [{name: g}]", "2: consumer_groups: is not supported: consumer groups are a Kong Enterprise entity"},
 		{"vaults: [{name: env}]", "2: vaults: is not supported: use {vault://env/NAME} or {vault://file/PATH}, which need no vault entity"},
-		{"keyauth_credentials: [{key: k}]", "2: keyauth_credentials: is not supported: the key-auth plugin is not supported"},
+		{"hmacauth_credentials: [{key: k}]", "2: hmacauth_credentials: is not supported: the hmac-auth plugin is not supported"},
 	})
 }
 

@@ -26,6 +26,7 @@ func (p *parser) resolveAll() {
 	p.resolveUpstreams()
 	p.resolveConsumers()
 	p.resolveGroups()
+	p.resolveAPIKeys()
 	p.resolveCertificates()
 	cas := index[*CACertificate]{p: p, what: "ca_certificates"}
 	for _, c := range f.CAs {
@@ -41,6 +42,8 @@ func (p *parser) resolveAll() {
 	p.resolvePlugins(&services, &routes)
 	p.dropDisabled()
 	p.shortSecrets()
+	p.hiddenHeaders()
+	p.resolvePasswords()
 	if p.errors == 0 {
 		p.lostRedirects()
 		p.lostCookies()
@@ -214,9 +217,7 @@ func (p *parser) resolveConsumers() {
 	unnamed := map[*Consumer]int{}
 	for _, s := range f.JWTSecrets {
 		if s.consumer.set {
-			if s.Consumer = f.ConsumerBy(s.consumer.value); s.Consumer == nil && s.consumer.value != "" {
-				p.fail(s.consumer.at, "refers to %q, which is not among the consumers", s.consumer.value)
-			}
+			s.Consumer = p.owner(s.consumer)
 		}
 		if s.Consumer != nil {
 			p.generate(s, unnamed)
@@ -305,6 +306,12 @@ func (p *parser) resolvePlugins(services *index[*Service], routes *index[*Route]
 		}
 		if pl.OIDC != nil {
 			pl.OIDC.Anonymous = p.anonymous(pl.OIDC.anonymous)
+		}
+		if pl.KeyAuth != nil {
+			pl.KeyAuth.Anonymous = p.anonymous(pl.KeyAuth.anonymous)
+		}
+		if pl.BasicAuth != nil {
+			pl.BasicAuth.Anonymous = p.anonymous(pl.BasicAuth.anonymous)
 		}
 	}
 	p.sharedCookies()

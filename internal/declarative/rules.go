@@ -25,11 +25,14 @@ const (
 	idTokensAccepted  Rule = "id-tokens-accepted"
 	issuerPlainHTTP   Rule = "issuer-plain-http"
 	jwksURIPlainHTTP  Rule = "jwks-uri-plain-http"
+	keyInQuery        Rule = "key-in-query"
 	largeLeeway       Rule = "large-leeway"
 	loginTokensQuery  Rule = "login-tokens-in-query"
+	plainPassword     Rule = "plain-password"
 	redirectPlainHTTP Rule = "redirect-uri-plain-http"
 	refreshTokenShown Rule = "refresh-token-shown"
 	passwordGrant     Rule = "password-grant"
+	shortAPIKey       Rule = "short-api-key"
 	shortSecret       Rule = "short-secret"
 	shortSession      Rule = "short-session-secret"
 	sslVerifyOff      Rule = "ssl-verify-off"
@@ -38,6 +41,7 @@ const (
 	trustEmail        Rule = "trust-email"
 	trustsEverybody   Rule = "trusts-everybody"
 	verifySignature   Rule = "verify-signature-off"
+	weakPasswordHash  Rule = "weak-password-hash"
 
 	// What would not work for people.
 
@@ -80,11 +84,14 @@ var rules = map[Rule]struct {
 	idTokensAccepted:  {Warning, "set it to false, and have clients send access tokens"},
 	issuerPlainHTTP:   {Warning, "use the issuer's https address"},
 	jwksURIPlainHTTP:  {Warning, "use the key set's https address"},
+	keyInQuery:        {Warning, "have clients send keys in a header, and set key_in_query to false"},
 	largeLeeway:       {Warning, "use at most 300, and keep the clocks in step"},
 	loginTokensQuery:  {Warning, "set it to fragment, or login_tokens to []"},
+	plainPassword:     {Warning, "write its hash ($argon2id$… or $2b$…), or refer to it by {vault://…}"},
 	redirectPlainHTTP: {Warning, "use an https address"},
 	refreshTokenShown: {Warning, "take it out of login_tokens"},
 	passwordGrant:     {Warning, "use authorization_code for people, client_credentials for programs (RFC 9700 §2.4)"},
+	shortAPIKey:       {Warning, "use a random key of at least 16 bytes"},
 	shortSecret:       {Warning, "use a random secret, of at least 32 bytes for HS256, 48 for HS384 and 64 for HS512"},
 	shortSession:      {Warning, "use at least 32 random bytes, or leave session_secret out to have it generated"},
 	sslVerifyOff:      {Warning, "set it to true, and have the system trust the provider's authority"},
@@ -93,6 +100,7 @@ var rules = map[Rule]struct {
 	trustEmail:        {Warning, "set it to false, and have the issuer say email_verified"},
 	trustsEverybody:   {Warning, "name the proxies in front, such as 10.0.0.0/8"},
 	verifySignature:   {Warning, "set it to true"},
+	weakPasswordHash:  {Warning, "hash the password anew: argon2id with 19 MiB and two passes, or bcrypt with a cost of 10"},
 
 	aclAlone:        {Warning, "put an authentication plugin on the route, or take acl off it"},
 	cookieNotSent:   {Warning, "widen the cookie's path or domain, or leave it out"},

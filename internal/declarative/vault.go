@@ -20,6 +20,9 @@ type Options struct {
 	// Installation derives what a file leaves to be generated (a credential's
 	// key); nil leaves those empty, which is enough for a check.
 	Installation func(purpose string, parts ...string) string
+	// Hash hashes the passwords of users, all at once because it is meant to be slow.
+	// nil leaves passwords out, which is enough for a check.
+	Hash func(users, passwords []string) (hashes []string)
 }
 
 func (o Options) withDefaults() Options {

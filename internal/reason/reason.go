@@ -37,6 +37,8 @@ const (
 	CredentialMissing
 	// CredentialMultiple: more than one was sent, even if they are equal.
 	CredentialMultiple
+	// CredentialMalformed: no API key, or no user name and password, can be written so (RFC 7617 §2).
+	CredentialMalformed
 
 	// The caller's credential: its form (RFC 7515, RFC 7519, RFC 8725).
 
@@ -81,6 +83,10 @@ const (
 	KeyClaimInvalid
 	// CredentialUnknown: no credential has that key.
 	CredentialUnknown
+	// CredentialExpired: the API key is past its time.
+	CredentialExpired
+	// PasswordWrong: the user name is known, and the password is another one.
+	PasswordWrong
 	// CredentialUnusable: the credential has no usable key material.
 	CredentialUnusable
 	// KeyUnknown: the issuer has no key with that kid.
@@ -257,8 +263,9 @@ var table = [Count]entry{
 	LoginReturned:  {"login_returned", 303, "", ""},
 	LoggedOut:      {"logged_out", 302, "", ""},
 
-	CredentialMissing:  {"credential_missing", 401, "", "Unauthorized"},
-	CredentialMultiple: {"credential_multiple", 400, invalidRequest, "More than one credential was sent"},
+	CredentialMissing:   {"credential_missing", 401, "", "Unauthorized"},
+	CredentialMultiple:  {"credential_multiple", 400, invalidRequest, "More than one credential was sent"},
+	CredentialMalformed: {"credential_malformed", 401, "", "Unauthorized"},
 
 	TokenTooLarge:        {"token_too_large", 401, invalidToken, textInvalid},
 	TokenMalformed:       {"token_malformed", 401, invalidToken, textInvalid},
@@ -280,6 +287,8 @@ var table = [Count]entry{
 	KeyClaimMissing:    {"key_claim_missing", 401, invalidToken, textInvalid},
 	KeyClaimInvalid:    {"key_claim_invalid", 401, invalidToken, textInvalid},
 	CredentialUnknown:  {"credential_unknown", 401, invalidToken, textInvalid},
+	CredentialExpired:  {"credential_expired", 401, "", "Unauthorized"},
+	PasswordWrong:      {"password_wrong", 401, "", "Unauthorized"},
 	CredentialUnusable: {"credential_unusable", 401, invalidToken, textInvalid},
 	KeyUnknown:         {"key_unknown", 401, invalidToken, textInvalid},
 	SignatureMalformed: {"signature_malformed", 401, invalidToken, textInvalid},

@@ -76,6 +76,10 @@ const (
 	Callback
 	// Logout asks for the end of a session.
 	Logout
+	// APIKey asks whose the API key Value is.
+	APIKey
+	// Password asks whether Value is the password of the user name Key.
+	Password
 
 	kinds // keep last
 )
@@ -83,6 +87,7 @@ const (
 var kindNames = [kinds]string{
 	Lookup: "lookup", Verify: "verify", Keys: "keys", Consumer: "consumer", Inquire: "inquire",
 	Open: "open", Establish: "establish", Begin: "begin", Callback: "callback", Logout: "logout",
+	APIKey: "api_key", Password: "password",
 }
 
 // String returns the word on the wire.
@@ -98,14 +103,14 @@ func (k Kind) String() string {
 func (k Kind) AsksIssuer() bool { return k == Inquire || k.OfBrowser() && k != Establish }
 
 // OfBrowser reports whether a question of the kind has a Request.
-func (k Kind) OfBrowser() bool { return k >= Open && k < kinds }
+func (k Kind) OfBrowser() bool { return k >= Open && k <= Logout }
 
 // Question is what a filter cannot answer itself.
 type Question struct {
 	Kind       Kind
 	Instance   string // the plugin instance that asks
 	Generation uint64 // of the bundle that names the instance
-	Key        string // Lookup
+	Key        string // Lookup; Password: the user name
 	Trust      string // Verify and Keys: a trust record …
 	Credential string // … or a credential, by its key
 	KeyID      string // kid of the token
@@ -114,7 +119,7 @@ type Question struct {
 	Signature  string // decoded
 
 	By      []string // Consumer: id, username, custom_id; the first that fits counts
-	Value   string   // Consumer; Inquire: a token, or user and password with a colon between
+	Value   string   // Consumer; Inquire: a token, or user and password with a colon between; APIKey and Password: the secret
 	Method  string   // Inquire: one of the methods of bundle.Method
 	Beside  string   // Inquire about an ID token: the access token that it came with
 	Sent    []Header // Inquire: what the configuration lets callers add, by name
@@ -208,7 +213,7 @@ const (
 // KeysThrottled, IssuerUnavailable, SidecarRefused, SidecarVersion, Overloaded …
 type Answer struct {
 	Code       reason.Code
-	Credential *bundle.Credential // Lookup; Keys for a credential
+	Credential *bundle.Credential // Lookup; Keys for a credential; APIKey, Password
 	Trust      *bundle.Trust      // Keys for a trust record
 	Verdict    Verdict            // Verify; Lookup that brought a token
 	Consumer   *bundle.Consumer   // Consumer

@@ -90,7 +90,7 @@ func TestRoundTrips(t *testing.T) {
 
 func TestKinds(t *testing.T) {
 	for kind, word := range map[Kind]string{Lookup: "lookup", Verify: "verify", Keys: "keys", Consumer: "consumer", Open: "open", Establish: "establish",
-		Begin: "begin", Callback: "callback", Logout: "logout", 0: "", kinds: "", 255: ""} {
+		Begin: "begin", Callback: "callback", Logout: "logout", APIKey: "api_key", Password: "password", 0: "", kinds: "", 255: ""} {
 		if kind.String() != word {
 			t.Errorf("kind %d is %q, want %q", kind, kind, word)
 		}
@@ -105,6 +105,9 @@ func TestDecodeQuestion(t *testing.T) {
 		`{"kind":"verify","later":true}`:                    true,
 		`{"kind":"verify","signature":"AQID"}`:              true,
 		`{"kind":"open","request":{"cookies":[["a","b"]]}}`: true,
+		`{"kind":"api_key","value":"k"}`:                    true,
+		`{"kind":"password","key":"u","value":"p"}`:         true,
+		`{"kind":"api_key","request":{}}`:                   false,
 		`{"kind":"open"}`:                                   false,
 		`{"kind":"keys","request":{}}`:                      false,
 		`{"kind":"open","request":[]}`:                      false,

@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -136,13 +135,6 @@ func clientGrant(scope string) url.Values {
 func userGrant(name, password, scope string) url.Values {
 	return url.Values{"grant_type": {"password"}, "username": {name}, "password": {password}, "scope": {scope}}
 }
-
-func basic(user, password string) string {
-	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
-}
-
-// sentBy is how the upstream got the access token.
-func (x *exchange) sentBy() string { return x.Upstream().Get("Authorization") }
 
 // TestInquiries: each method by which the issuer judges a caller.
 func TestInquiries(t *testing.T) {

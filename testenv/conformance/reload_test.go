@@ -266,7 +266,7 @@ func TestBadFile(t *testing.T) {
 			"empty":             {"", "kong.yml"},
 			"unknown field":     {good + "rouets: []\n", "rouets"},
 			"unknown plugin":    {good + "plugins: [{name: jwtt}]\n", "jwtt"},
-			"another guard":     {good + "plugins: [{name: key-auth}]\n", "key-auth"},
+			"another guard":     {good + "plugins: [{name: hmac-auth}]\n", "hmac-auth"},
 			"nobody's secret":   {good + "jwt_secrets: [{consumer: nobody, key: k, secret: s}]\n", "nobody"},
 			"a key twice":       {good + "jwt_secrets: [{consumer: steady, key: steady, secret: s}]\n", "steady"},
 			"a short RSA key":   {good + "jwt_secrets: [{consumer: steady, key: k, algorithm: RS256, rsa_public_key: " + fmt.Sprintf("%q", tokens.PublicPEM("rsa1024")) + "}]\n", "1024"},

@@ -121,6 +121,10 @@ func (r *run) run(p *bundle.Plugin) (reason.Code, *Question) {
 	switch {
 	case p.JWT != nil:
 		return r.jwt(p)
+	case p.KeyAuth != nil:
+		return r.keyAuth(p)
+	case p.BasicAuth != nil:
+		return r.basicAuth(p)
 	case p.OIDC != nil:
 		return r.oidc(p)
 	}
@@ -163,6 +167,7 @@ func (r *run) allow() *Step {
 		}
 	}
 	r.unjudged(func(name string) { remove = append(remove, name) })
+	r.secretHeaders(func(name string) { remove = append(remove, name) })
 	set = append(set, r.who.request...)
 	if r.facts.cookie && len(e.own.sessions) > 0 {
 		if rest, changed := e.own.withoutOwn(r.headers); changed {

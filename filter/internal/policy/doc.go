@@ -23,6 +23,9 @@
 //	chain.go       plugin after plugin: AND, OR with anonymous
 //	token.go       where the credential is; one only
 //	jwt.go         the jwt plugin, in Kong's order
+//	keyauth.go     the key-auth plugin, and which headers hold keys
+//	basic.go       the basic-auth plugin, and how RFC 7617 is read
+//	presented.go   API keys and passwords: remembered, or asked for
 //	oidc.go        the openid-connect plugin: issuer, times, audience, scopes
 //	inquire.go     credentials that only the issuer can judge
 //	verify.go      the signature: remembered, by the proxy, or asked for

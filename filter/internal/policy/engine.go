@@ -23,7 +23,7 @@ type Verifier interface {
 type Config struct {
 	CredentialGrace int64 // seconds that credentials are used without contact to the sidecar (60)
 	KeyGrace        int64 // seconds that issuers' public keys are (24 h)
-	CacheBytes      int   // for verdicts, as much for sessions; a quarter of it for credentials (8 MiB)
+	CacheBytes      int   // for verdicts, as much for sessions; a quarter of it for credentials, and for API keys and passwords (8 MiB)
 }
 
 func (c Config) withDefaults() Config {
@@ -69,6 +69,7 @@ type Engine struct {
 	consumers   *cache[string, *bundle.Consumer] // nil for a value that no consumer has
 	inquiries   *cache[uint64, *judged]          // by the hash of their keys
 	refusals    *cache[uint64, *judged]          // the same, of those that were refused
+	secrets     secrets                          // API keys and passwords
 	own         ownNames                         // cookies of ours
 	key         []byte                           // scratch: what a session is looked for by
 	serial      uint64                           // of questions that nobody shares
@@ -97,6 +98,7 @@ func New(verifier Verifier, config Config) *Engine {
 		inquiries:   newCache[uint64, *judged](config.CacheBytes / 2),
 		refusals:    newCache[uint64, *judged](config.CacheBytes / 16),
 		consumers:   newCache[string, *bundle.Consumer](config.CacheBytes / 8),
+		secrets:     newSecrets(config.CacheBytes / 4),
 	}
 }
 

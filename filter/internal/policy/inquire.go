@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"encoding/base64"
 	"strings"
 	"unicode/utf8"
 
@@ -32,7 +31,7 @@ func (r *run) byIssuer(p *bundle.Plugin, m bundle.Method) (reason.Code, *Questio
 	if p.OIDC.Inquiry == nil {
 		return reason.Internal, nil
 	}
-	value, code := r.presented(p, m)
+	value, code := r.brought(p, m)
 	if code != reason.Unspecified {
 		return code, nil
 	}
@@ -46,8 +45,8 @@ func (r *run) byIssuer(p *bundle.Plugin, m bundle.Method) (reason.Code, *Questio
 	return r.admit(p, s.subject())
 }
 
-// presented finds the credential for a method.
-func (r *run) presented(p *bundle.Plugin, m bundle.Method) (string, reason.Code) {
+// brought finds the credential for a method.
+func (r *run) brought(p *bundle.Plugin, m bundle.Method) (string, reason.Code) {
 	switch m {
 	case bundle.Introspection, bundle.UserInfo:
 		token, code := r.find(&p.OIDC.Common)
@@ -58,10 +57,15 @@ func (r *run) presented(p *bundle.Plugin, m bundle.Method) (string, reason.Code)
 	case bundle.RefreshToken:
 		return r.only(p.OIDC.Inquiry.RefreshHeader)
 	case bundle.Password, bundle.ClientCredentials:
-		if r.facts.copies > 1 {
-			return "", reason.CredentialMultiple
+		raw, code := r.basic()
+		if code != reason.Unspecified {
+			return "", code
 		}
-		return basic(r.facts.authorization)
+		user, password, ok := parseBasic(raw)
+		if !ok {
+			return "", reason.CredentialMalformed
+		}
+		return user + ":" + password, reason.Unspecified
 	}
 	return "", reason.Internal
 }
@@ -87,30 +91,6 @@ func (r *run) only(name string) (string, reason.Code) {
 		return "", reason.TokenTooLarge
 	}
 	return value, reason.Unspecified
-}
-
-// basic returns user and password, with a colon between (RFC 7617 §2).
-func basic(authorization string) (string, reason.Code) {
-	const scheme = "basic "
-	if len(authorization) < len(scheme) || !strings.EqualFold(authorization[:len(scheme)], scheme) {
-		return "", reason.CredentialMissing
-	}
-	if len(authorization) > maxPresented {
-		return "", reason.TokenTooLarge
-	}
-	text, err := base64.StdEncoding.Strict().DecodeString(trimSpace(authorization[len(scheme):]))
-	if err != nil || !utf8.Valid(text) {
-		return "", reason.CredentialRefused
-	}
-	for _, c := range text {
-		if c < 0x20 || c == 0x7f {
-			return "", reason.CredentialRefused
-		}
-	}
-	if user, _, ok := strings.Cut(string(text), ":"); !ok || user == "" {
-		return "", reason.CredentialRefused
-	}
-	return string(text), reason.Unspecified
 }
 
 // inquire finds out what the issuer says of a credential: remembered, or asked for. With

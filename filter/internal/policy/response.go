@@ -35,6 +35,10 @@ func (r *run) denial(code reason.Code, p *bundle.Plugin) Step {
 		s.Plugin, s.Response = "acl", response(code.Status(), message(code.Text()), r.who.cookies()...)
 	case p.JWT != nil:
 		s.Plugin, s.Response = "jwt", r.denyJWT(code, p.JWT)
+	case p.KeyAuth != nil:
+		s.Plugin, s.Response = "key-auth", denyKeyAuth(code, p.KeyAuth)
+	case p.BasicAuth != nil:
+		s.Plugin, s.Response = "basic-auth", denyBasicAuth(p.BasicAuth)
 	default:
 		s.Plugin, s.Response = "openid-connect", r.denyOIDC(code, p.OIDC)
 	}
@@ -69,7 +73,12 @@ func (r *run) requireHTTPS() Response {
 
 // challenge returns a WWW-Authenticate value (RFC 6750 §3).
 func challenge(realm string, code reason.Code, scope string) abi.Pair {
-	value, sep := "Bearer", " "
+	return challengeBy("Bearer", realm, code, scope)
+}
+
+// challengeBy is challenge for another scheme.
+func challengeBy(value, realm string, code reason.Code, scope string) abi.Pair {
+	sep := " "
 	add := func(name, text string) {
 		if text != "" {
 			value += sep + name + `="` + quoted(text) + `"`
@@ -118,6 +127,23 @@ func (r *run) denyJWT(code reason.Code, c *bundle.JWT) Response {
 		code = reason.SignatureInvalid // the plugin knows one error: invalid_token
 	}
 	return response(401, body, challenge(c.Realm, code, ""))
+}
+
+// denyKeyAuth answers as Kong's key-auth plugin does: always 401.
+func denyKeyAuth(code reason.Code, c *bundle.KeyAuth) Response {
+	text := "Unauthorized"
+	switch code {
+	case reason.CredentialMissing:
+		text = "No API key found in request"
+	case reason.CredentialMultiple:
+		text = "Duplicate API key found"
+	}
+	return response(401, message(text), challengeBy("Key", c.Realm, reason.Unspecified, ""))
+}
+
+// denyBasicAuth answers as Kong's basic-auth plugin does: 401, whatever was wrong.
+func denyBasicAuth(c *bundle.BasicAuth) Response {
+	return response(401, message("Unauthorized"), challengeBy("Basic", c.Realm, reason.Unspecified, ""))
 }
 
 // denyOIDC answers by RFC 6750 §3.1.

@@ -50,7 +50,10 @@ type Response struct {
 // the same answer, so one call is enough for both.
 type Question struct {
 	wire.Question
+	// Identity is never logged: it may hold a secret.
 	Identity string
+	// presented is the secret that the question is about, as the request has it.
+	presented string
 }
 
 // Pending is a request that waits for an answer. It is used once.

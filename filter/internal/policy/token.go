@@ -221,17 +221,23 @@ func cookies(header string, names []string, yield func(string)) {
 // (application/x-www-form-urlencoded). Broken escapes stand for themselves: the
 // value is then no token.
 func query(path string, names []string, yield func(string)) {
+	parameters(path, func(name, value string) {
+		for _, want := range names {
+			if name == want {
+				yield(value)
+			}
+		}
+	})
+}
+
+// parameters yields the parameters of a path's query, in order.
+func parameters(path string, yield func(name, value string)) {
 	_, rest, _ := strings.Cut(path, "?")
 	for rest != "" {
 		var pair string
 		pair, rest, _ = strings.Cut(rest, "&")
 		name, value, _ := strings.Cut(pair, "=")
-		name = unescape(name)
-		for _, want := range names {
-			if name == want {
-				yield(unescape(value))
-			}
-		}
+		yield(unescape(name), unescape(value))
 	}
 }
 

@@ -52,6 +52,7 @@ func (e *Engine) Apply(c wire.Changes) {
 			e.credentials.drop(base64Mark + key)
 			e.unknown.drop(key)
 		}
+		e.secrets.forget(c.Credentials)
 		e.dropConsumers(c.Consumers)
 		e.dropSessions(c.Revoked)
 	}
@@ -64,6 +65,7 @@ func (e *Engine) forget() {
 	e.credentials.clear()
 	e.unknown.clear()
 	e.consumers.clear()
+	e.secrets.clear()
 	e.sessions.clear()
 	e.inquiries.clear()
 	e.refusals.clear()
@@ -120,6 +122,10 @@ func (e *Engine) dropSessions(keys []string) {
 // sidecar did not know of when it answered have been taken in since.
 func (e *Engine) learn(p *bundle.Plugin, asked *Question, answer *wire.Answer, now int64) {
 	if answer.Feed != e.place.feed || answer.Seq < e.place.seq {
+		return
+	}
+	if asked.presented != "" {
+		e.secrets.learn(asked.Kind, asked.presented, answer, now)
 		return
 	}
 	if c := answer.Credential; c != nil {

@@ -173,6 +173,9 @@ func identify(q *Question) string {
 	if q.Kind == wire.Verify {
 		parts = append(parts, q.Input, q.Signature)
 	}
+	if q.presented != "" {
+		parts = append(parts, q.presented)
+	}
 	return strings.Join(parts, "\x00")
 }
 
@@ -183,6 +186,10 @@ func (r *run) take(asked *Question, answer *wire.Answer) {
 	switch asked.Kind {
 	case wire.Lookup:
 		r.try.credential = answer.Credential
+	case wire.APIKey, wire.Password:
+		if answer.Code == reason.Unspecified {
+			r.try.credential = answer.Credential
+		}
 	case wire.Keys:
 		r.try.trust = answer.Trust
 		if answer.Credential != nil {

@@ -4,8 +4,10 @@
 //	GET /consumers                       GET /consumers/{username or id}
 //	GET /consumers/{username or id}/jwt  GET /consumers/{…}/jwt/{key or id}
 //	GET /jwts                            GET /jwts/{key or id}
+//	GET /key-auths, /basic-auths, /acls  GET /consumers/{…}/key-auth, /basic-auth, /acls
 //
-// It shows secrets. Every request therefore carries a token (Authorization:
+// It shows secrets of the jwt plugin; of API keys and passwords there is nothing to show
+// but whose they are. Every request therefore carries a token (Authorization:
 // Bearer …, or Kong-Admin-Token), and names a loopback host, so that a page in a
 // browser on this machine cannot talk to it by DNS rebinding.
 package admin
@@ -40,6 +42,7 @@ func New(file func() *declarative.File, token redact.Secret) http.Handler {
 	mux.HandleFunc("GET /consumers/{consumer}/jwt/{jwt}", a.consumerJWT)
 	mux.HandleFunc("GET /jwts", a.jwts)
 	mux.HandleFunc("GET /jwts/{jwt}", a.jwt)
+	a.credentials(mux)
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) { notFound(w) })
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, http.StatusMethodNotAllowed, message{"cannot change entities: the declarative file is read-only here"})

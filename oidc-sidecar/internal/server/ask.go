@@ -36,6 +36,10 @@ func (s *Server) answer(ctx context.Context, q *wire.Question) wire.Answer {
 		a = s.consumer(q, inst)
 	case wire.Inquire:
 		a = s.inquire(ctx, q, inst)
+	case wire.APIKey:
+		a = s.apiKey(q, inst)
+	case wire.Password:
+		a = s.password(ctx, q, inst)
 	default:
 		a = s.browser(ctx, q, inst)
 	}

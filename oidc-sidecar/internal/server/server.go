@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/wire"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/inquiry"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/login"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/password"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/publish"
 )
 
@@ -31,6 +32,7 @@ type Server struct {
 	publisher *publish.Publisher
 	logins    *login.Service
 	inquiries *inquiry.Service
+	passwords *password.Store
 	slots     chan struct{}
 	browsers  chan struct{}
 	inquirers chan struct{}
@@ -41,11 +43,12 @@ type Server struct {
 }
 
 // New returns a server and enters its metrics into registry.
-func New(publisher *publish.Publisher, logins *login.Service, inquiries *inquiry.Service, registry prometheus.Registerer) *Server {
+func New(publisher *publish.Publisher, logins *login.Service, inquiries *inquiry.Service, passwords *password.Store, registry prometheus.Registerer) *Server {
 	s := &Server{
 		publisher: publisher,
 		logins:    logins,
 		inquiries: inquiries,
+		passwords: passwords,
 		slots:     make(chan struct{}, maxAsking),
 		browsers:  make(chan struct{}, maxBrowsers),
 		inquirers: make(chan struct{}, maxInquiries),

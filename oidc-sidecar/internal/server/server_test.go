@@ -21,6 +21,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/wire"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/inquiry"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/login"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/password"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/provider"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/publish"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/revoke"
@@ -53,14 +54,14 @@ func start(t testing.TB) *bench {
 		t.Fatal(err)
 	}
 	logins := login.New(revoked, nil, slog.New(slog.DiscardHandler), time.Now, b.publisher.Revoked)
-	b.Server = New(b.publisher, logins, inquiry.New(nil, slog.New(slog.DiscardHandler), time.Now), b.registry)
+	b.Server = New(b.publisher, logins, inquiry.New(nil, slog.New(slog.DiscardHandler), time.Now), password.New(), b.registry)
 	t.Cleanup(func() { b.publisher.Close(); _ = revoked.Close(); _ = dir.Close() })
 	return b
 }
 
 func (b *bench) use(file string) {
 	b.t.Helper()
-	f, problems := declarative.Parse("kong.yml", []byte("_format_version: \"3.0\"\n"+file), declarative.Options{Installation: b.dir.Derive})
+	f, problems := declarative.Parse("kong.yml", []byte("_format_version: \"3.0\"\n"+file), declarative.Options{Installation: b.dir.Derive, Hash: b.passwords.Hash})
 	if f == nil {
 		b.t.Fatal(problems)
 	}

@@ -46,7 +46,7 @@ func (s *Snapshot) credential(d *declarative.JWTSecret) {
 	}
 	c.version = s.secret.MAC(d.ID, d.Key, d.Secret, d.Algorithm.String(), material.String(), c.Trust,
 		fmt.Sprintf("%q %q %v %v", d.Issuers, d.Audiences, d.Leeway, d.Algorithms),
-		fmt.Sprintf("%q %q %q %q", d.Consumer.ID, d.Consumer.Username, d.Consumer.CustomID, d.Consumer.Groups))
+		who(d.Consumer))
 	s.credentials[d.Key] = c
 }
 

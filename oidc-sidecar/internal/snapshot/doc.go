@@ -4,7 +4,7 @@
 //
 //	declarative.File ─► Compile ─► Snapshot ─┬─ Bundle(trust records)   to filters
 //	                                         ├─ Instance(id)            who asks
-//	                                         └─ Credential(key)         what is asked for
+//	                                         └─ Credential(key) …       what is asked for
 //
 // A Snapshot is immutable. Two snapshots of equal files are equal; Changed tells
 // which credentials two of them do not have in common.

@@ -26,6 +26,7 @@ type Snapshot struct {
 	plugins     []*bundle.Plugin
 	instances   map[string]*bundle.Plugin
 	credentials map[string]*Credential
+	secrets     secrets
 	// Logins are the instances with sessions, by plugin id.
 	Logins map[string]*login.Instance
 	// Inquiries are the instances that ask their issuer about callers, by plugin id.
@@ -80,6 +81,7 @@ func Compile(f *declarative.File, secret Secrets) *Snapshot {
 	for _, c := range f.JWTSecrets {
 		s.credential(c)
 	}
+	s.compileSecrets(f)
 	return s
 }
 
@@ -93,6 +95,10 @@ func (s *Snapshot) plugin(p *declarative.Plugin) *bundle.Plugin {
 		out.OIDC = s.compileOIDC(p.OIDC)
 	case p.ACL != nil:
 		out.ACL = compileACL(p.ACL)
+	case p.KeyAuth != nil:
+		out.KeyAuth = compileKeyAuth(p.KeyAuth)
+	case p.BasicAuth != nil:
+		out.BasicAuth = compileBasicAuth(p.BasicAuth)
 	}
 	content := string((&bundle.Bundle{Plugins: []*bundle.Plugin{out}}).Encode())
 	if p.OIDC != nil && p.OIDC.Login != nil {
@@ -303,8 +309,8 @@ func (s *Snapshot) Using(trust string) []string {
 	return keys
 }
 
-// Changed returns the keys of credentials that differ between two snapshots,
-// sorted. old may be nil.
+// Changed returns the keys of credentials that differ between two snapshots, and of API
+// keys and passwords the kind and the id; sorted. old may be nil.
 func (s *Snapshot) Changed(old *Snapshot) []string {
 	if old == nil {
 		return nil
@@ -320,6 +326,7 @@ func (s *Snapshot) Changed(old *Snapshot) []string {
 			keys = append(keys, key)
 		}
 	}
+	keys = s.changedSecrets(old, keys)
 	slices.Sort(keys)
 	return keys
 }
