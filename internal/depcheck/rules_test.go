@@ -115,7 +115,9 @@ var rules = []rule{
 		"keys and times in a file; whose they are is known elsewhere"},
 
 	{"cmd/sallyport", []string{"filter/explain", "host", "host/gateway", "internal/declarative", "internal/envoyconf", "internal/redact",
-		"internal/version", "oidc-sidecar", "cmd/sallyport/internal/demo"}, nil, nil, "puts the parts together; the demo brings its surroundings"},
+		"internal/version", "oidc-sidecar", "cmd/sallyport/internal/convert", "cmd/sallyport/internal/demo"}, nil, nil, "puts the parts together; the demo brings its surroundings"},
+	{"cmd/sallyport/internal/convert", []string{"internal/declarative"}, append(yaml, joseLibs...), noIO,
+		"reads what others write; the parser judges it"},
 	{"cmd/sallyport/internal/demo", nil, openIDProvider, nil, "what a user would have around a gateway, and none of our own parts"},
 
 	{"testenv/...", anyOwn, nil, nil, "tests"},
