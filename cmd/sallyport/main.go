@@ -1,5 +1,5 @@
 // Command sallyport is the one binary: the gateway, the sidecar, the generator of
-// Envoy files, the checker and the explainer. Run without arguments it prints its help.
+// Envoy files, the checker, the explainer and the converter. Run without arguments it prints its help.
 package main
 
 import (
@@ -96,7 +96,7 @@ func rootCommand() *cobra.Command {
 		return usageError{fmt.Errorf("%w (%s --help lists the flags)", err, cmd.CommandPath())}
 	})
 	root.SetHelpCommand(&cobra.Command{Use: "help [COMMAND]", Short: "Say how a command is used", RunE: help})
-	root.AddCommand(serveCommand(), sidecarCommand(), envoyCommand(), checkCommand(), explainCommand(), demoCommand())
+	root.AddCommand(serveCommand(), sidecarCommand(), envoyCommand(), checkCommand(), explainCommand(), convertCommand(), imageCommand(), demoCommand())
 	for _, c := range root.Commands() {
 		prepare(c)
 	}

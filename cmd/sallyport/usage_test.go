@@ -52,7 +52,7 @@ func TestUsage(t *testing.T) {
 		{"-h", []string{"serve", "-h"}, 0, "sallyport serve -c FILE", ""},
 		{"help of a command", []string{"help", "check"}, 0, "sallyport check FILE", ""},
 		{"--version", []string{"--version"}, 0, "sallyport version ", ""},
-		{"an unknown command", []string{"sevre"}, 2, "", `sallyport: "sevre" is no command: expected one of check, demo, envoy, explain, help, serve, sidecar`},
+		{"an unknown command", []string{"sevre"}, 2, "", `sallyport: "sevre" is no command: expected one of check, convert, demo, envoy, explain, help, image, serve, sidecar`},
 		{"an unknown topic", []string{"help", "sevre"}, 2, "", `sallyport: "sevre" is no command: expected one of`},
 		{"an unknown flag", []string{"serve", "--cofnig", good}, 2, "", "sallyport: unknown flag: --cofnig (sallyport serve --help lists the flags)"},
 		{"an unknown flag of none", []string{"--cofnig"}, 2, "", "sallyport: unknown flag: --cofnig (sallyport --help lists the flags)"},
@@ -113,6 +113,8 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 		"sidecar": "config listen admin-listen admin-token status-listen state-dir ignore-unsupported log-level log-format socket-group",
 		"envoy":   "config listen sidecar filter state-dir ignore-unsupported envoy-admin",
 		"check":   "ignore-unsupported format fail-on",
+		"convert": "from output namespace ingress-class",
+		"image":   "output filter tag",
 		"explain": "config method url header token sidecar state-dir format ignore-unsupported log-level",
 	} {
 		code, stdout, _ := command(t, name, "--help")

@@ -28,6 +28,10 @@ var harmless = map[string]bool{
 	"prometheus": true, "zipkin": true, "opentelemetry": true,
 }
 
+// GuardsNothing reports whether a plugin is of the closed list that can be left out:
+// without it no request is let through, or refused, by mistake.
+func GuardsNothing(plugin string) bool { return harmless[plugin] }
+
 // guards are plugins that people expect, with what to do instead.
 var guards = map[string]string{
 	"hmac-auth":                "signed requests are not supported",

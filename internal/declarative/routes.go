@@ -195,7 +195,7 @@ func (p *parser) routePath(v at, r *Route) {
 		return
 	}
 	if p.oldPaths {
-		s = migratePath(s)
+		s = MigratePath(s)
 	}
 	if expr, isRegex := strings.CutPrefix(s, "~"); isRegex {
 		p.regexPath(v, r, expr)
@@ -292,9 +292,9 @@ func (p Path) String() string {
 // (kong/db/migrations/migrate_path_280_300.lua).
 var plainPath = regexp.MustCompile(`^[a-zA-Z0-9.\-_~/%]*$`)
 
-// migratePath turns a path from before Kong 3.0, which could be a regular
+// MigratePath turns a path from before Kong 3.0, which could be a regular
 // expression without saying so, into today's notation.
-func migratePath(s string) string {
+func MigratePath(s string) string {
 	if plainPath.MatchString(s) {
 		if normal, ok := routing.NormalizePath(s); ok {
 			return normal

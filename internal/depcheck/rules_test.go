@@ -115,8 +115,12 @@ var rules = []rule{
 		"keys and times in a file; whose they are is known elsewhere"},
 
 	{"cmd/sallyport", []string{"filter/explain", "host", "host/gateway", "internal/declarative", "internal/envoyconf", "internal/redact",
-		"internal/version", "oidc-sidecar", "cmd/sallyport/internal/demo"}, nil, nil, "puts the parts together; the demo brings its surroundings"},
+		"internal/version", "oidc-sidecar", "cmd/sallyport/internal/convert", "cmd/sallyport/internal/demo", "cmd/sallyport/internal/image"}, nil, nil, "puts the parts together; the demo brings its surroundings"},
+	{"cmd/sallyport/internal/convert", []string{"internal/declarative"}, append(yaml, joseLibs...), noIO,
+		"reads what others write; the parser judges it"},
 	{"cmd/sallyport/internal/demo", nil, openIDProvider, nil, "what a user would have around a gateway, and none of our own parts"},
+
+	{"cmd/sallyport/internal/image", nil, nil, []string{"net"}, "packs bytes"},
 
 	{"testenv/...", anyOwn, nil, nil, "tests"},
 	{"examples/...", []string{"examples/...", "host", "host/gateway"}, nil, nil, "a user of the public API has no more"},

@@ -3,6 +3,8 @@
 //
 //	vectors_test.go     the vectors, as requests
 //	acceptance_test.go  the article on the jwt plugin, id by id
+//	convert_test.go     manifests and calls of the other articles, converted
+//	kubernetes_test.go  the filter as Envoy Gateway and Istio configure it
 //	paths_test.go       targets and hosts that are written to be read in two ways
 //	bodies_test.go      bodies that arrive while the sidecar is being asked
 //	reroute_test.go     what could make the proxy choose another route

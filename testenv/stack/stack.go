@@ -31,6 +31,8 @@ type Options struct {
 	TLS bool
 	// Args are added to the command line of serve.
 	Args []string
+	// Edit changes the bootstrap of Envoy.
+	Edit func(bootstrap []byte) []byte
 }
 
 // Stack is a file at work.
@@ -161,6 +163,9 @@ func (s *Stack) startEnvoy() {
 	s.StartSidecar()
 	admin := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(s.t))
 	bootstrap := s.Bootstrap(append(s.listen(), "--envoy-admin", admin)...)
+	if s.options.Edit != nil {
+		bootstrap = s.options.Edit(bootstrap)
+	}
 	s.Envoy = envoy.Start(s.t, version, bootstrap, admin, "--concurrency", fmt.Sprint(s.options.Workers))
 	s.Gateway = s.Envoy.Process
 	// Envoy is ready before its VMs have a bundle, which they deny without. A
