@@ -12,7 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport-auth/sallyport/filter/explain"
+	"github.com/sallyport-auth/sallyport/internal/bundle"
 	"github.com/sallyport-auth/sallyport/internal/declarative"
+	"github.com/sallyport-auth/sallyport/internal/reason"
 	sidecar "github.com/sallyport-auth/sallyport/oidc-sidecar"
 )
 
@@ -22,6 +24,7 @@ type explainOptions struct {
 	method, url, token string
 	headers            []string
 	socket, format     string
+	bundle, save       string
 }
 
 // errRefused ends explain with exitFailure and without a word: everything is said.
@@ -38,6 +41,8 @@ func explainCommand() *cobra.Command {
 			"Nothing is sent to an upstream. The sidecar runs in this process with a state directory of its own, unless\n" +
 			"--sidecar names one that runs; credentials that are generated, and sessions, are known to that one only.\n" +
 			"What it is asked it does: a callback redeems its code, a logout ends the session.\n\n" +
+			"With --bundle nobody is asked: the policy runs on what --save-bundle has written, issuers' public keys among\n" +
+			"it. Credentials, consumers and sessions, which are not in a bundle, are then not known.\n\n" +
 			"It exits with 0 when the request is allowed, 1 when it is not, 2 when that cannot be said.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -56,6 +61,8 @@ func explainCommand() *cobra.Command {
 	f.StringArrayVar(&o.headers, "header", nil, "header of the request, 'Name: value'; @FILE reads a line for each; may be repeated")
 	f.StringVar(&o.token, "token", "", "bearer token of the Authorization header, from @FILE or from standard input by -")
 	f.StringVar(&o.socket, "sidecar", "", "socket of a sidecar that runs, unix:PATH (default: run one)")
+	f.StringVar(&o.bundle, "bundle", "", "bundle that --save-bundle has written, instead of a sidecar")
+	f.StringVar(&o.save, "save-bundle", "", "write the sidecar's bundle to this file")
 	f.StringVar(&o.stateDir, "state-dir", "", "state directory of the sidecar that is run (default: a new one that is removed again)")
 	f.StringVar(&o.format, "format", "text", "text or json")
 	f.BoolVar(&o.ignoreUnsupported, "ignore-unsupported", false, "leave out plugins that guard nothing instead of refusing the file")
@@ -165,12 +172,15 @@ func (o *explainOptions) trace(ctx context.Context, r explain.Request) (*explain
 	if err != nil {
 		return nil, err
 	}
+	if o.bundle != "" {
+		return o.offline(r)
+	}
 	if socket != "" {
 		f, _, err := readDeclarative(o.file, o.ignoreUnsupported)
 		if err != nil {
 			return nil, err
 		}
-		return explainBy(ctx, f, explain.OnSocket(socket), r)
+		return o.by(ctx, f, explain.OnSocket(socket), r)
 	}
 	logger, err := o.logger()
 	if err != nil {
@@ -187,13 +197,44 @@ func (o *explainOptions) trace(ctx context.Context, r explain.Request) (*explain
 		return nil, err
 	}
 	defer sc.Close()
-	return explainBy(ctx, sc.File(), explain.InProcess(sc.Handler()), r)
+	return o.by(ctx, sc.File(), explain.InProcess(sc.Handler()), r)
 }
 
-func explainBy(ctx context.Context, f *declarative.File, sc *explain.Sidecar, r explain.Request) (*explain.Trace, error) {
+// offline explains the request by a bundle that was saved. Nobody answers questions.
+func (o *explainOptions) offline(r explain.Request) (*explain.Trace, error) {
+	if o.socket != "" || o.save != "" {
+		return nil, errors.New("--bundle asks nobody: expected neither --sidecar nor --save-bundle")
+	}
+	f, _, err := readDeclarative(o.file, o.ignoreUnsupported)
+	if err != nil {
+		return nil, err
+	}
+	in, err := os.Open(o.bundle)
+	if err != nil {
+		return nil, fmt.Errorf("--bundle: %w", err)
+	}
+	defer func() { _ = in.Close() }()
+	saved, err := io.ReadAll(io.LimitReader(in, bundle.MaxBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("--bundle: %w", err)
+	}
+	trace, err := explain.Run(f, string(saved), r, func([]byte) (string, reason.Code) { return "", reason.SidecarUnreachable })
+	if err != nil {
+		return nil, fmt.Errorf("--bundle: %s: %w", o.bundle, err)
+	}
+	return trace, nil
+}
+
+// by explains the request with a sidecar.
+func (o *explainOptions) by(ctx context.Context, f *declarative.File, sc *explain.Sidecar, r explain.Request) (*explain.Trace, error) {
 	bundle, err := sc.Bundle(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if o.save != "" {
+		if err := os.WriteFile(o.save, []byte(bundle), 0o600); err != nil {
+			return nil, fmt.Errorf("--save-bundle: %w", err)
+		}
 	}
 	return explain.Run(f, bundle, r, sc.Ask(ctx))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/filter/explain"
 	"github.com/sallyport-auth/sallyport/testenv"
+	"github.com/sallyport-auth/sallyport/testenv/idp"
 	"github.com/sallyport-auth/sallyport/testenv/tokens"
 )
 
@@ -144,5 +146,41 @@ func TestExplainAsksARunningSidecar(t *testing.T) {
 	}
 	if code, _, stderr := command(t, append(args, "--state-dir", dir)...); code != exitUsage || !strings.Contains(stderr, "in use by another sidecar") {
 		t.Errorf("the same state directory: exit code %d: %s", code, stderr)
+	}
+}
+
+// TestExplainOffline: a bundle that was saved judges an issuer's tokens when there is
+// nobody to ask any more; what is not in a bundle is not known.
+func TestExplainOffline(t *testing.T) {
+	issuer := idp.Start(t)
+	file := put(t, "kong.yml", explainFile+"plugins: [{name: openid-connect, route: open, config: {issuer: '"+issuer.Issuer()+"', auth_methods: [bearer], audience: [api]}}]\n")
+	token := put(t, "token", issuer.Token("k1", map[string]any{"aud": "api"}))
+	saved := filepath.Join(t.TempDir(), "bundle.json")
+	if code, stdout, stderr := command(t, "explain", "-c", file, "--url", "http://h/open", "--token", "@"+token, "--save-bundle", saved); code != 0 {
+		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	if info, err := os.Stat(saved); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info, err)
+	}
+	issuer.Close()
+	secret := put(t, "secret", tokens.HS256("alice-secret-of-at-least-32-bytes!", "alice", tokens.In(600)))
+	other := put(t, "other.yml", strings.Replace(explainFile, "paths: [/open]", "paths: [/open], methods: [GET]", 1))
+	for _, tt := range []struct {
+		name, stdout, stderr string
+		code                 int
+		args                 []string
+	}{
+		{"a good token", "decision  allowed (allowed)", "", 0, []string{"-c", file, "--url", "http://h/open", "--token", "@" + token}},
+		{"no token", "decision  refused with 401 (credential_missing)", "", 1, []string{"-c", file, "--url", "http://h/open"}},
+		{"a credential", "decision  refused with 503 (sidecar_unreachable)", "", 1, []string{"-c", file, "--url", "http://h/guarded", "--token", "@" + secret}},
+		{"another file", "does it read another file?", "", 1, []string{"-c", other, "--url", "http://h/open"}},
+		{"no bundle in it", "", "sallyport: --bundle: " + token, 2, []string{"-c", file, "--url", "http://h/open", "--bundle", token}},
+		{"no such file", "", "sallyport: --bundle: open none", 2, []string{"-c", file, "--url", "http://h/open", "--bundle", "none"}},
+		{"a sidecar too", "", "--bundle asks nobody", 2, []string{"-c", file, "--url", "http://h/open", "--sidecar", "unix:/s"}},
+	} {
+		args := append([]string{"explain", "--bundle", saved}, tt.args...)
+		if code, stdout, stderr := command(t, args...); code != tt.code || !strings.Contains(stdout, tt.stdout) || !strings.Contains(stderr, tt.stderr) {
+			t.Errorf("%s: exit code %d, want %d\n%s%s", tt.name, code, tt.code, stdout, stderr)
+		}
 	}
 }

@@ -115,7 +115,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 		"check":   "ignore-unsupported format fail-on",
 		"convert": "from output namespace ingress-class",
 		"image":   "output filter tag",
-		"explain": "config method url header token sidecar state-dir format ignore-unsupported log-level",
+		"explain": "config method url header token sidecar bundle save-bundle state-dir format ignore-unsupported log-level",
 	} {
 		code, stdout, _ := command(t, name, "--help")
 		if code != 0 {
