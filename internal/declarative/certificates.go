@@ -22,7 +22,7 @@ func (p *parser) certificate(v at) {
 	before := p.errors
 	ok := p.record(v, p.entity(v, &c.Entity, fields{
 		"cert":     p.text(&c.Cert, notEmpty),
-		"key":      p.text(&c.Key, notEmpty),
+		"key":      p.secret(&c.Key, notEmpty),
 		"snis":     p.list(func(v at) { p.sni(v, c) }),
 		"cert_alt": p.refuse("put the certificate of another kind under a name of its own"),
 		"key_alt":  p.refuse("put the certificate of another kind under a name of its own"),

@@ -68,7 +68,7 @@ func (p *parser) jwtSecret(v at, consumer *Consumer) {
 	known := p.entity(v, &s.Entity, fields{
 		"key": p.text(&s.Key, notEmpty, printable, maxLength(512)),
 		"secret": func(v at) {
-			if p.text(&s.Secret, notEmpty)(v); s.Secret != "" {
+			if p.secret(&s.Secret, notEmpty)(v); s.Secret != "" {
 				s.written = v
 			}
 		},

@@ -284,3 +284,31 @@ func TestLintIsDocumented(t *testing.T) {
 		}
 	}
 }
+
+// TestSecretsAreNotSaid: a number where a secret was to be written is said to be none,
+// and not which it is.
+func TestSecretsAreNotSaid(t *testing.T) {
+	const number = "918273645"
+	for _, src := range []string{
+		"jwt_secrets: [{consumer: alice, key: k, secret: NUMBER}]",
+		"consumers: [{username: alice, keyauth_credentials: [{key: NUMBER}]}]",
+		"consumers: [{username: alice, basicauth_credentials: [{username: u, password: NUMBER}]}]",
+		"certificates: [{cert: c, key: NUMBER}]",
+		"_sallyport: {installation_secret: NUMBER}",
+	} {
+		problems := refused(t, "_format_version: '3.0'\n"+strings.Replace(src, "NUMBER", number, 1)+"\n", Options{})
+		if text := problems.Error(); strings.Contains(text, number) || !strings.Contains(text, "is no string: expected one (put it in quotes)") {
+			t.Errorf("%s: %s", src, text)
+		}
+	}
+	for _, field := range []string{
+		"client_secret", "session_secret", "introspection_headers_values", "introspection_post_args_values", "userinfo_headers_values",
+		"userinfo_query_args_values", "token_headers_values", "token_post_args_values", "discovery_headers_values",
+	} {
+		for _, value := range []string{number, "[" + number + "]", "[s, " + number + "]"} {
+			if text := refused(t, loginFile(field+": "+value), Options{}).Error(); strings.Contains(text, number) || !strings.Contains(text, "is no string") {
+				t.Errorf("%s: %s: %s", field, value, text)
+			}
+		}
+	}
+}

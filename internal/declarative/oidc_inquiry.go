@@ -135,7 +135,7 @@ func (r *inquiryReader) fields(p *parser) fields {
 	} {
 		r.names[e.name], r.values[e.name] = &[]string{}, &[]string{}
 		known[e.name+"_names"] = p.oneOrMore(r.names[e.name], e.what)
-		known[e.name+"_values"] = p.oneOrMore(r.values[e.name], printable)
+		known[e.name+"_values"] = p.secrets(r.values[e.name], printable)
 	}
 	for name, read := range known {
 		known[name] = func(v at) {

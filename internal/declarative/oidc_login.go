@@ -93,7 +93,7 @@ func (l *loginReader) fields(p *parser) fields {
 	var maxAge int64
 	known := fields{
 		"client_id":                  p.oneOrMore(&l.ClientIDs, notEmpty, printable),
-		"client_secret":              p.oneOrMore(&l.secrets, notEmpty),
+		"client_secret":              p.secrets(&l.secrets, notEmpty),
 		"client_auth":                p.oneOrMore(&l.clientAuth, clientAuth),
 		"token_endpoint_auth_method": p.text(&l.tokenAuth, clientAuth),
 		"revocation_endpoint_auth_method": func(v at) {
@@ -118,7 +118,7 @@ func (l *loginReader) fields(p *parser) fields {
 		"search_user_info":                p.bool(&l.UserInfo),
 		"refresh_tokens":                  p.bool(&l.Refresh),
 		"disable_session":                 p.oneOrMore(&l.DisabledSession, oneOf(kongMethods...)),
-		"session_secret":                  p.oneOrMore(&l.sessionSecrets, notEmpty),
+		"session_secret":                  p.secrets(&l.sessionSecrets, notEmpty),
 		"session_audience":                p.text(&l.SessionAudience, notEmpty),
 		"session_idling_timeout":          p.int(&l.Idling, 0, maxSeconds),
 		"session_rolling_timeout":         p.int(&l.Rolling, 0, maxSeconds),
@@ -357,6 +357,28 @@ func (p *parser) oneOrMore(dst *[]string, checks ...check) reader {
 			return
 		}
 		p.texts(dst, checks...)(v)
+	}
+}
+
+// secrets is oneOrMore for what must not be shown.
+func (p *parser) secrets(dst *[]string, checks ...check) reader {
+	return func(v at) {
+		var list []string
+		one := func(v at) {
+			var s string
+			before := p.errors
+			p.secret(&s, checks...)(v)
+			if p.errors == before {
+				list = append(list, s)
+			}
+		}
+		if v.node.Kind == scalarKind {
+			one(v)
+		} else {
+			list = []string{}
+			p.list(one)(v)
+		}
+		*dst = list
 	}
 }
 

@@ -107,7 +107,7 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 
 		"jwks_endpoint":            p.address(&c.JWKSEndpoint, jwksURIPlainHTTP, "anybody in between can hand out keys of their own"),
 		"discovery_headers_names":  p.oneOrMore(&headers, requestHeader),
-		"discovery_headers_values": p.oneOrMore(&values, printable),
+		"discovery_headers_values": p.secrets(&values, printable),
 		"verify_signature": func(v at) {
 			verify := true
 			p.bool(&verify)(v)

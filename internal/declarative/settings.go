@@ -94,7 +94,7 @@ func (p *parser) settings(v at) {
 		}),
 		"state_dir": p.text(&s.StateDir, notEmpty),
 		"filter":    p.filterKnobs,
-		"installation_secret": p.text(&s.InstallationSecret, func(s string) string {
+		"installation_secret": p.secret(&s.InstallationSecret, func(s string) string {
 			if len(s) < minInstallationSecret {
 				return "is shorter than " + strconv.Itoa(minInstallationSecret) + " bytes"
 			}
