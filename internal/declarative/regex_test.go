@@ -19,6 +19,7 @@ func TestNonCapturing(t *testing.T) {
 		{`/(a)\Q(a)`, `/(?:a)\Q(a)`},
 		{`/(?i)[a-z]+\p{L}[^\x00-/]`, `/(?i)[a-z]+\p{L}[^\x00-/]`},
 		{`/[[](a)`, `/[[](?:a)`},
+		{`/[[:](a)`, `/[[:](?:a)`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.expr, func(t *testing.T) {
@@ -55,7 +56,7 @@ func TestExpressionsThatBreakOut(t *testing.T) {
 // FuzzNonCapturing: whatever package regexp compiles it compiles without groups
 // too, and it matches the same.
 func FuzzNonCapturing(f *testing.F) {
-	for _, s := range []string{`/(a)[(]`, `(?P<n>\Q(\E)`, `[[:^alpha:](]()`, `(?i)[^]]|\pL`, `\\(`, `[\]]()`, `[a-\]()]()`, `\Q`, `[\Q]\E]`} {
+	for _, s := range []string{`/(a)[(]`, `(?P<n>\Q(\E)`, `[[:^alpha:](]()`, `(?i)[^]]|\pL`, `\\(`, `[\]]()`, `[a-\]()]()`, `\Q`, `[\Q]\E]`, `[[:]()`} {
 		f.Add(s, "a(b)")
 	}
 	f.Fuzz(func(t *testing.T, expr, subject string) {

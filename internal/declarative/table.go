@@ -350,8 +350,8 @@ func classLength(s string) int {
 			return i + 1
 		case s[i] == '\\':
 			i += 2
-		case strings.HasPrefix(s[i:], "[:") && strings.Contains(s[i:], ":]"):
-			i += strings.Index(s[i:], ":]") + 2
+		case strings.HasPrefix(s[i:], "[:") && strings.Contains(s[i+2:], ":]"):
+			i += 2 + strings.Index(s[i+2:], ":]") + 2
 		default:
 			i++
 		}
