@@ -159,7 +159,8 @@ func (v *verdict) oidcChecks() (list []Check) {
 // bearer tokens where none did.
 func (v *verdict) methodChecks() (list []Check) {
 	c := v.plugin.OIDC
-	var words []Check
+	word := Check{Name: checkInquiry} // of the last one that was asked
+	var words []string
 	verified := true
 	for i := range v.asked {
 		q := &v.asked[i].question
@@ -168,11 +169,7 @@ func (v *verdict) methodChecks() (list []Check) {
 		}
 		m := bundle.ParseMethod(q.Method)
 		verified = verified && (m == bundle.IDToken || m == bundle.Introspection && c.Inquiry != nil && c.Inquiry.IntrospectJWT)
-		word := Check{Name: checkInquiry, Detail: q.Method + ": " + v.asked[i].answered(), Result: Passed}
-		if a := &v.asked[i].answer; a.Session == nil {
-			word.Result, word.Reason = Failed, a.Code.Error()
-		}
-		words = append(words, word)
+		words = append(words, q.Method+": "+v.asked[i].answered())
 	}
 	switch {
 	case !verified:
@@ -192,9 +189,12 @@ func (v *verdict) methodChecks() (list []Check) {
 		}
 		list = append(list, Check{Name: checkCredential, Detail: detail})
 	}
-	list = append(list, words...)
+	if words != nil {
+		word.Detail = strings.Join(words, "; ")
+		list = append(list, word)
+	}
 	if !verified {
-		list = append(list, v.times("exp and nbf, where they are there", c.Leeway))
+		list = append(list, Check{Name: checkPurpose, Detail: "an access token, as far as the issuer says"}, v.times("exp and nbf, where they are there", c.Leeway))
 		if len(c.Audiences) > 0 {
 			list = append(list, Check{Name: checkAudience, Detail: oneOf(c.Audiences)})
 		}

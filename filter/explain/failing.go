@@ -14,8 +14,11 @@ func (v *verdict) failing() string {
 	if v.plugin.KeyAuth != nil || v.plugin.BasicAuth != nil {
 		return v.failingSecret()
 	}
+	if x := v.last(wire.Inquire); x != nil && (x.answer.Code == v.cause || x.failure == v.cause) {
+		return checkInquiry
+	}
 	switch code := v.cause; code {
-	case reason.CredentialMissing, reason.CredentialMultiple:
+	case reason.CredentialMissing, reason.CredentialMultiple, reason.CredentialMalformed:
 		return checkCredential
 	case reason.SessionInvalid, reason.SessionExpired, reason.SessionRevoked, reason.RefreshRefused, reason.SubjectMismatch:
 		return checkCredential // the session is none, and there is no bearer token

@@ -36,8 +36,18 @@ type recipe struct {
 	Literal string `json:"literal"`
 }
 
-// Provider adds the keys to an identity provider that recipes sign with.
+// Provider adds the keys to an identity provider that recipes sign with, and clients,
+// people and tokens that it is asked about.
 func Provider(s *idp.Server) {
+	for _, id := range []string{"gateway", "machine", "stranger"} {
+		s.AddClient(idp.Client{ID: id, Secret: id + "-secret"})
+	}
+	s.AddUser(idp.User{Name: "ada", Password: "ada's: pässword", Subject: "ada-1"})
+	s.Know("opaque-read", "machine", "read", map[string]any{"aud": "api", "groups": []string{"gold"}})
+	s.Know("opaque-write", "stranger", "write", map[string]any{"aud": "other"})
+	s.Know("opaque-admin", "machine", "read", map[string]any{"aud": "api", "admin": true})
+	s.Know("opaque-refresh", "machine", "read", map[string]any{"token_type": "refresh_token", "token_use": "refresh_token"})
+	s.Know("opaque-future", "machine", "read", map[string]any{"nbf": 4102444800})
 	s.Add("ps", "PS256", "rsa4096")
 	s.Add("es", "ES256", "ec256")
 	s.Add("es384", "ES384", "ec384")
