@@ -198,12 +198,7 @@ func (e *Engine) become(s Step) *Step {
 }
 
 // plugin returns the plugin whose turn it is.
-func (r *run) plugin() *bundle.Plugin {
-	if r.route == nil || r.next >= len(r.route.Chain) {
-		return nil
-	}
-	return r.route.Chain[r.next]
-}
+func (r *run) plugin() *bundle.Plugin { return r.route.Chain[r.next] }
 
 // ask returns the step that asks q. In one attempt a kind is asked once: whoever
 // wants to ask again has an answer that does not say what it should.
