@@ -59,6 +59,7 @@ func TestACL(t *testing.T) {
 		{"anonymous without groups, deny", caller{anonymous: true, consumer: member()}, bundle.ACL{Deny: true}, reason.Allowed, none, ""},
 
 		{"a group that reads as two", caller{authenticated: true, groups: []string{"x,admin", "a"}}, bundle.ACL{}, reason.Allowed, byToken, "a"},
+		{"a group that begins with a comma", caller{authenticated: true, groups: []string{",admin", "a"}}, bundle.ACL{}, reason.Allowed, byToken, "a"},
 		{"a group that ends the header", caller{authenticated: true, groups: []string{"a", "b\r\nx: y"}}, bundle.ACL{}, reason.Allowed, byToken, "a, b??x: y"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -78,7 +78,7 @@ func (r *run) authenticated() {
 		if groups := groupsOf(s, r.plugin().OIDC.Identity.GroupsClaim); groups != nil {
 			r.who.groups = groups
 		}
-		r.who.take(s, &r.plugin().OIDC.Identity, r.facts.authorization)
+		r.who.take(s, &r.plugin().OIDC.Identity, r.onlyAuthorization())
 	}
 	switch {
 	case r.try.known != nil:
@@ -91,11 +91,20 @@ func (r *run) authenticated() {
 	}
 }
 
-// take makes headers of a subject's claims and tokens. A token that is in the
+// onlyAuthorization returns the value of the Authorization header unless there are
+// several: an upstream may read another of them than we do.
+func (r *run) onlyAuthorization() string {
+	if r.facts.copies > 1 {
+		return ""
+	}
+	return r.facts.authorization
+}
+
+// take makes headers of a subject's claims and tokens. A token that is the
 // Authorization header already stays where it is.
 func (w *caller) take(s *subject, id *bundle.Identity, authorization string) {
 	s.headers(id, authorization, func(name, value string) {
-		if value != "" && (name != "authorization" || value != authorization) {
+		if value != "" {
 			w.request = append(w.request, abi.Pair{Key: name, Value: headerValue(value)})
 		}
 	}, func(name, value string) {

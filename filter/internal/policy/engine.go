@@ -204,12 +204,7 @@ func (e *Engine) become(s Step) *Step {
 }
 
 // plugin returns the plugin whose turn it is.
-func (r *run) plugin() *bundle.Plugin {
-	if r.route == nil || r.next >= len(r.route.Chain) {
-		return nil
-	}
-	return r.route.Chain[r.next]
-}
+func (r *run) plugin() *bundle.Plugin { return r.route.Chain[r.next] }
 
 // askedBit is the bit of a question in attempt.asked.
 func askedBit(q *Question) uint32 {

@@ -205,7 +205,7 @@ func TestSessionsThatAreNotRemembered(t *testing.T) {
 			if s := opened(t, e, start, "a", a, sealed("x")); s.Kind != Allow {
 				t.Fatalf("refused: %v", s.Reason)
 			}
-			if remembers(t, e, start, "a", sealed("x")) {
+			if len(e.sessions.entries) > 0 || remembers(t, e, start, "a", sealed("x")) {
 				t.Error("remembered")
 			}
 		})
