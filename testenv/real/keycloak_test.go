@@ -29,6 +29,9 @@ func TestKeycloak(t *testing.T) {
 	t.Run("machines", func(t *testing.T) {
 		inBoth(t, func(t *testing.T, host string) { testMachines(t, start(t, host, kc, machinesFile)) })
 	})
+	t.Run("example for machines", func(t *testing.T) {
+		inBoth(t, func(t *testing.T, host string) { testExampleMachines(t, start(t, host, kc, exampleMachines)) })
+	})
 	t.Run("rotation", func(t *testing.T) {
 		inBoth(t, func(t *testing.T, host string) { testRotation(t, start(t, host, kc, example)) })
 	})

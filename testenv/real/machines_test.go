@@ -23,10 +23,17 @@ func machinesFile(kc *keycloak.Server, upstream string) string {
 		{"refresh", "auth_methods: [refresh_token], downstream_refresh_token_header: Refresh-Token"},
 		{"password", "auth_methods: [password], scopes: [openid]"},
 		{"client", "auth_methods: [client_credentials], scopes: [openid, email]"},
+		{"forbidden", "auth_methods: [introspection], claims_forbidden: [email]"},
+		{"groups", "auth_methods: [introspection], authenticated_groups_claim: [realm_access, roles]"},
+		{"consumer", "auth_methods: [client_credentials], consumer_claim: azp, consumer_by: [custom_id]"},
+		{"anonymous", "auth_methods: [client_credentials], anonymous: guest"},
+		{"id", "auth_methods: [bearer], id_token_param_name: X-ID-Token, upstream_headers_claims: [at_hash], upstream_headers_names: [X-Hash]"},
 	} {
 		file += "  - name: " + r[0] + "\n    paths: [/" + r[0] + "]\n    strip_path: false\n    plugins:\n" +
 			"    - name: openid-connect\n      config: {issuer: ISSUER, client_id: [app], client_secret: [" + secret + "], " + r[1] + "}\n"
 	}
+	file += "plugins:\n- {name: acl, route: groups, config: {allow: [orders-admin]}}\n- {name: acl, route: consumer, config: {allow: [partners]}}\n" +
+		"consumers:\n- {username: guest}\n- {username: partner, custom_id: ES256, acls: [{group: partners}]}\n- {username: other, custom_id: ES384}\n"
 	return strings.ReplaceAll(file, "ISSUER", kc.Issuer("plain"))
 }
 
@@ -99,6 +106,42 @@ func testMachines(t *testing.T, r *rig) {
 		}
 		r.send(t, "GET", "/password", "", basic("alice", "wrong")).refused(t, 401, "credential_refused", "Bearer")
 	})
+	t.Run("rules", func(t *testing.T) {
+		const lacks = `Bearer error="insufficient_scope"`
+		r.send(t, "GET", "/forbidden", app).passed(t)
+		r.send(t, "GET", "/forbidden", user("alice").Access).refused(t, 403, "claim_forbidden", lacks)
+		x := r.send(t, "GET", "/groups", user("alice").Access)
+		x.passed(t)
+		if got := x.seen[0].Header("X-Authenticated-Groups"); !strings.Contains(got, "orders-admin") {
+			t.Errorf("the upstream was told of the groups %q", got)
+		}
+		if x := r.send(t, "GET", "/groups", user("bob").Access); x.Status != 403 || len(x.seen) != 0 || x.Body != `{"message":"You cannot consume this service"}` {
+			t.Errorf("without the group: %d %s", x.Status, x.shown())
+		}
+		x = r.send(t, "GET", "/consumer", "", basic("ES256", secret))
+		x.passed(t)
+		if got := x.seen[0].Header("X-Consumer-Username"); got != "partner" {
+			t.Errorf("the upstream was told of %q", got)
+		}
+		if x := r.send(t, "GET", "/consumer", "", basic("ES384", secret)); x.Status != 403 || len(x.seen) != 0 {
+			t.Errorf("a consumer without permission: %d %s", x.Status, x.shown())
+		}
+		r.send(t, "GET", "/consumer", "", basic("ES512", secret)).refused(t, 403, "consumer_missing", lacks)
+		x = r.send(t, "GET", "/anonymous", "", basic("ES256", "wrong"))
+		if x.Status != 200 || len(x.seen) != 1 || x.seen[0].Header("X-Anonymous-Consumer") != "true" {
+			t.Errorf("anonymous: %d %s", x.Status, x.shown())
+		}
+	})
+	t.Run("an ID token beside", func(t *testing.T) {
+		alice, bob := user("alice"), user("bob")
+		x := r.send(t, "GET", "/id", alice.Access, "X-ID-Token: "+alice.ID)
+		x.passed(t)
+		if x.seen[0].Header("X-Hash") == "" || x.seen[0].Header("X-ID-Token") != "" {
+			t.Errorf("the upstream got the hash %q and a token %v", x.seen[0].Header("X-Hash"), x.seen[0].Header("X-ID-Token") != "")
+		}
+		r.send(t, "GET", "/id", alice.Access, "X-ID-Token: "+bob.ID).refused(t, 401, "access_token_hash_mismatch", "Bearer")
+		r.send(t, "GET", "/id", alice.Access, "X-ID-Token: "+tokens.Tamper(alice.ID)).refused(t, 401, "signature_invalid", invalid)
+	})
 	t.Run("client_credentials", func(t *testing.T) {
 		if claims := r.send(t, "GET", "/client", "", basic("ES256", secret)).passed(t); claims["azp"] != "ES256" {
 			t.Errorf("the upstream got a token of %v", claims["azp"])
@@ -106,4 +149,31 @@ func testMachines(t *testing.T, r *rig) {
 		r.send(t, "GET", "/client", "", basic("ES256", "wrong")).refused(t, 401, "credential_refused", "Bearer")
 		r.send(t, "GET", "/client", "", basic("nobody", secret)).refused(t, 401, "credential_refused", "Bearer")
 	})
+}
+
+func exampleMachines(kc *keycloak.Server, upstream string) string {
+	return addressed(readOf("machines", "kong.yml"), kc, upstream)
+}
+
+// testExampleMachines runs examples/machines, request by request as its README has them.
+func testExampleMachines(t *testing.T, r *rig) {
+	for range 2 {
+		x := r.send(t, "GET", "/orders", "", basic("reader", "reader-secret"))
+		x.passed(t)
+		for name, want := range map[string]string{"X-Consumer-Username": "the-warehouse", "X-Consumer-Custom-Id": "reader", "X-Application": "reader"} {
+			if got := x.seen[0].Header(name); got != want {
+				t.Errorf("the upstream got %s %q, want %q", name, got, want)
+			}
+		}
+	}
+	r.send(t, "GET", "/orders", "", basic("reader", "wrong")).refused(t, 401, "credential_refused", "Bearer")
+	if x := r.send(t, "GET", "/orders", "", basic("writer", "writer-secret")); x.Status != 403 || x.Body != `{"message":"You cannot consume this service"}` || len(x.seen) > 0 {
+		t.Errorf("no partner: %d %s", x.Status, x.shown())
+	}
+	if x := r.send(t, "GET", "/orders", "", basic("visitor", "visitor-secret")); x.Status == 200 || x.Status == 503 || len(x.seen) > 0 {
+		t.Errorf("without the scope: %d %s", x.Status, x.shown())
+	}
+	r.send(t, "GET", "/orders", r.client(t, "reader")).passed(t)
+	r.send(t, "GET", "/orders", "made-up").refused(t, 401, "token_inactive", invalid)
+	r.send(t, "GET", "/orders", "").refused(t, 401, "credential_missing", "Bearer")
 }

@@ -40,8 +40,11 @@ func start(t *testing.T, host string, kc *keycloak.Server, file func(kc *keycloa
 }
 
 // read returns a file of the example.
-func read(name string) []byte {
-	data, err := os.ReadFile(filepath.Join(testenv.Root(), "examples", "keycloak", name))
+func read(name string) []byte { return readOf("keycloak", name) }
+
+// readOf returns a file of an example.
+func readOf(example, name string) []byte {
+	data, err := os.ReadFile(filepath.Join(testenv.Root(), "examples", example, name))
 	if err != nil {
 		panic(err)
 	}
@@ -51,7 +54,11 @@ func read(name string) []byte {
 // example is the file of the example with the addresses of this run and no other
 // change.
 func example(kc *keycloak.Server, upstream string) string {
-	text := string(read("kong.yml"))
+	return addressed(read("kong.yml"), kc, upstream)
+}
+
+func addressed(file []byte, kc *keycloak.Server, upstream string) string {
+	text := string(file)
 	for theirs, ours := range map[string]string{"http://localhost:3000": upstream, "http://localhost:8080": kc.URL} {
 		if !strings.Contains(text, theirs) {
 			panic("the example does not have " + theirs)
