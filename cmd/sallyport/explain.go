@@ -12,9 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport-auth/sallyport/filter/explain"
-	"github.com/sallyport-auth/sallyport/internal/bundle"
 	"github.com/sallyport-auth/sallyport/internal/declarative"
-	"github.com/sallyport-auth/sallyport/internal/reason"
 	sidecar "github.com/sallyport-auth/sallyport/oidc-sidecar"
 )
 
@@ -214,11 +212,7 @@ func (o *explainOptions) offline(r explain.Request) (*explain.Trace, error) {
 		return nil, fmt.Errorf("--bundle: %w", err)
 	}
 	defer func() { _ = in.Close() }()
-	saved, err := io.ReadAll(io.LimitReader(in, bundle.MaxBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("--bundle: %w", err)
-	}
-	trace, err := explain.Run(f, string(saved), r, func([]byte) (string, reason.Code) { return "", reason.SidecarUnreachable })
+	trace, err := explain.Offline(f, in, r)
 	if err != nil {
 		return nil, fmt.Errorf("--bundle: %s: %w", o.bundle, err)
 	}

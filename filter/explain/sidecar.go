@@ -10,6 +10,7 @@ import (
 	"net/http"
 
 	"github.com/sallyport-auth/sallyport/internal/bundle"
+	"github.com/sallyport-auth/sallyport/internal/declarative"
 	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/internal/wire"
 )
@@ -25,6 +26,15 @@ func OnSocket(path string) *Sidecar {
 	return &Sidecar{&http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)
 	}}}
+}
+
+// Offline is Run by a bundle that was saved. Nobody answers questions.
+func Offline(f *declarative.File, saved io.Reader, r Request) (*Trace, error) {
+	text, err := io.ReadAll(io.LimitReader(saved, bundle.MaxBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	return Run(f, string(text), r, func([]byte) (string, reason.Code) { return "", reason.SidecarUnreachable })
 }
 
 // errVersion is why a sidecar's answer cannot be read.
