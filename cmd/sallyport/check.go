@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport-auth/sallyport/internal/declarative"
+	"github.com/sallyport-auth/sallyport/internal/envoyconf"
 	sidecar "github.com/sallyport-auth/sallyport/oidc-sidecar"
 )
 
@@ -44,7 +45,8 @@ func checkCommand() *cobra.Command {
 		Use:   "check FILE",
 		Short: "Say everything that is wrong with a declarative file, or unsafe in it",
 		Long: "Check reads a declarative file and prints every problem and every insecure setting: its line, what it\n" +
-			"exposes, what to do, and the name of its rule (docs/lint.md). It exits with 2 when the file cannot be\n" +
+			"exposes, what to do, and the name of its rule (docs/lint.md). Of an Envoy bootstrap it says what is unsafe\n" +
+			"about our filter there. It exits with 2 when the file cannot be\n" +
 			"loaded, with 1 when something is as bad as --fail-on says, and with 0 otherwise.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.check(cmd.OutOrStdout(), args[0]) },
@@ -64,13 +66,20 @@ func (o *checkOptions) check(w io.Writer, path string) error {
 	if i < 0 {
 		return usageError{fmt.Errorf("--fail-on is %q: expected error, warning or info", o.failOn)}
 	}
-	f, problems, err := readDeclarative(path, o.ignoreUnsupported)
-	bad := 0
-	for _, p := range problems {
-		if p.Severity >= severities[i] {
-			bad++
+	count := func(problems declarative.Problems) (bad int) {
+		for _, p := range problems {
+			if p.Severity >= severities[i] {
+				bad++
+			}
 		}
+		return bad
 	}
+	if data, err := os.ReadFile(path); err == nil && envoyconf.IsBootstrap(data) {
+		problems := envoyconf.Lint(path, data)
+		return o.bootstrap(w, path, problems, count(problems))
+	}
+	f, problems, err := readDeclarative(path, o.ignoreUnsupported)
+	bad := count(problems)
 	if o.format == "json" {
 		return printJSON(w, path, problems, err, bad)
 	}
@@ -84,10 +93,26 @@ func (o *checkOptions) check(w io.Writer, path string) error {
 	}
 	fmt.Fprintf(w, "%s: %d services, %d routes, %d plugins, %d consumers, %d credentials: can be loaded\n",
 		path, len(f.Services), len(f.Routes), len(f.Plugins), len(f.Consumers), len(f.JWTSecrets)+len(f.APIKeys)+len(f.Passwords))
+	return o.failing(path, bad)
+}
+
+func (o *checkOptions) failing(path string, bad int) error {
 	if bad > 0 {
 		return fmt.Errorf("%s: findings of severity %s or above: %d (--fail-on)", path, o.failOn, bad)
 	}
 	return nil
+}
+
+// bootstrap says what is unsafe about the filter in a bootstrap of Envoy's.
+func (o *checkOptions) bootstrap(w io.Writer, path string, problems declarative.Problems, bad int) error {
+	if o.format == "json" {
+		return printJSON(w, path, problems, nil, bad)
+	}
+	for _, p := range problems {
+		fmt.Fprintln(w, p)
+	}
+	fmt.Fprintf(w, "%s: an Envoy bootstrap; whether Envoy accepts it, envoy --mode validate says\n", path)
+	return o.failing(path, bad)
 }
 
 // checked is what check says of a file, as JSON.

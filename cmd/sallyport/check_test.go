@@ -141,3 +141,21 @@ func TestWarningsAtStart(t *testing.T) {
 		t.Errorf("%d warnings in the log, or a secret:\n%s", n, log.String())
 	}
 }
+
+// TestCheckBootstrap: an Envoy bootstrap is told from a declarative file.
+func TestCheckBootstrap(t *testing.T) {
+	src, err := os.ReadFile("../../internal/envoyconf/testdata/small.golden.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, bad := put(t, "envoy.yaml", string(src)), put(t, "open.yaml", strings.Replace(string(src), "FAIL_RELOAD", "FAIL_OPEN", 1))
+	if code, stdout, stderr := command(t, "check", "--fail-on", "info", good); code != 0 || stderr != "" || stdout != good+": an Envoy bootstrap; whether Envoy accepts it, envoy --mode validate says\n" {
+		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	if code, stdout, stderr := command(t, "check", bad); code != 0 || !strings.Contains(stdout, "[fails-open]") {
+		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	if code, stdout, _ := command(t, "check", "--fail-on", "warning", "--format", "json", bad); code != 1 || !strings.Contains(stdout, `"rule": "fails-open"`) {
+		t.Errorf("exit code %d\n%s", code, stdout)
+	}
+}

@@ -38,7 +38,7 @@ func (p *parser) parse(src []byte) {
 	root, err := load(src)
 	if err != nil {
 		text, line := yamlError(err)
-		p.report(notYAML, line, "", "is not YAML: %s", text)
+		p.report(NotYAML, line, "", "is not YAML: %s", text)
 		return
 	}
 	if root == nil {

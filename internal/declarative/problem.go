@@ -81,6 +81,13 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// Sorted returns the findings in the order of their lines.
+func (ps Problems) Sorted() Problems {
+	out := slices.Clone(ps)
+	out.sort()
+	return out
+}
+
 func (ps Problems) sort() {
 	slices.SortStableFunc(ps, func(a, b Problem) int { return a.Line - b.Line })
 }

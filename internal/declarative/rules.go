@@ -8,7 +8,7 @@ const (
 	// Why a file is refused.
 
 	Unreadable   Rule = "unreadable" // there is no such file, or nobody may read it
-	notYAML      Rule = "not-yaml"
+	NotYAML      Rule = "not-yaml"
 	unknownField Rule = "unknown-field"
 	unsupported  Rule = "unsupported" // Kong knows it
 	invalid      Rule = "invalid"
@@ -21,6 +21,9 @@ const (
 	cookieNotSecure   Rule = "cookie-not-secure"
 	endlessSession    Rule = "endless-session"
 	endpointPlainHTTP Rule = "endpoint-plain-http"
+	FailsOpen         Rule = "fails-open"
+	PathsAsSent       Rule = "paths-as-sent"
+	SharedVM          Rule = "shared-vm-id"
 	expiredTokens     Rule = "expired-tokens"
 	idTokensAccepted  Rule = "id-tokens-accepted"
 	issuerPlainHTTP   Rule = "issuer-plain-http"
@@ -69,7 +72,7 @@ var rules = map[Rule]struct {
 	fix      string
 }{
 	Unreadable:   {Error, ""},
-	notYAML:      {Error, ""},
+	NotYAML:      {Error, ""},
 	unknownField: {Error, ""},
 	unsupported:  {Error, ""},
 	invalid:      {Error, ""},
@@ -79,6 +82,9 @@ var rules = map[Rule]struct {
 	cookieNotHTTPOnly: {Warning, "leave it out, or set it to true"},
 	cookieNotSecure:   {Warning, "leave it out, or set it to true"},
 	endlessSession:    {Warning, "set it to the seconds after which people have to log in again, such as 86400"},
+	FailsOpen:         {Warning, "set failure_policy to FAIL_RELOAD, as sallyport envoy does"},
+	PathsAsSent:       {Warning, "set normalize_path and merge_slashes to true, and path_with_escaped_slashes_action to REJECT_REQUEST"},
+	SharedVM:          {Warning, "give each module a vm_id of its own"},
 	expiredTokens:     {Warning, "put exp into claims_to_verify"},
 	endpointPlainHTTP: {Warning, "use the endpoint's https address"},
 	idTokensAccepted:  {Warning, "set it to false, and have clients send access tokens"},
