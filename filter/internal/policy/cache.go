@@ -15,6 +15,7 @@ type entry[K comparable, V any] struct {
 	key          K
 	value        V
 	until        int64 // Unix seconds; dead from then on
+	used         int64 // Unix seconds, when it was looked for last
 	size         int
 	newer, older *entry[K, V]
 }
@@ -36,11 +37,20 @@ func (c *cache[K, V]) get(key K, now int64) *entry[K, V] {
 		c.remove(e)
 		return nil
 	}
+	e.used = now
 	if c.newest != e {
 		c.unlink(e)
 		c.link(e)
 	}
 	return e
+}
+
+// room reports whether there is room for a value of about size bytes that drives nothing
+// out which has been used since a time. Where more is in use than fits, the part that is
+// remembered then stays, and what comes round finds it; otherwise everything would drive
+// out everything, and nothing would be found.
+func (c *cache[K, V]) room(size int, since int64) bool {
+	return c.used+size+entryOverhead <= c.limit || c.oldest != nil && c.oldest.used < since
 }
 
 // put stores a value of about size bytes, those of the key included. Key must not

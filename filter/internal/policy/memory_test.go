@@ -179,3 +179,43 @@ func TestNoGarbage(t *testing.T) {
 type quietVerifier struct{}
 
 func (quietVerifier) Verify(jose.Alg, string, string, string) wire.Verdict { return wire.Valid }
+
+// TestTokensInUseStay: where more tokens come round than there is room for, a part of
+// them stays remembered; who has not been seen for a while makes room.
+func TestTokensInUseStay(t *testing.T) {
+	v := &verdicts{say: wire.Valid}
+	e := engineWith(t, v, map[string][]*bundle.Plugin{"r": {oidcPlugin("a", headerOnly, rsaKey("k"))}})
+	const all = 40
+	round := func(now int64, first int) (checked int) {
+		t.Helper()
+		v.calls = 0
+		for i := range all {
+			if s := ask(e, now, "r", withToken(issuedTo(fmt.Sprint(first+i)))); s.Reason != reason.Allowed {
+				t.Fatal(s.Reason)
+			}
+		}
+		return v.calls
+	}
+	round(start, 0)
+	round(start, 0)
+	size := e.tokens.used / all
+	e.tokens.clear()
+	e.tokens.limit = size*all/4 + size/2 // a quarter of them, whose sizes differ by a byte
+	round(start, 0)
+	for i := range int64(4) {
+		if got := round(start+i, 0); got != all-all/4 {
+			t.Errorf("round %d: %d signatures checked, want %d", i, got, all-all/4)
+		}
+	}
+	for i, want := range []int{all, all} { // others come while those are in use
+		if got := round(start+10, 1000); got != want {
+			t.Errorf("others, round %d: %d signatures checked, want %d", i, got, want)
+		}
+	}
+	if got := round(start+4+tokenIdle+1, 1000); got != all {
+		t.Errorf("others, later: %d signatures checked, want %d", got, all)
+	}
+	if got := round(start+4+tokenIdle+1, 1000); got != all-all/4 {
+		t.Errorf("others, again: %d signatures checked, want %d", got, all-all/4)
+	}
+}

@@ -152,7 +152,7 @@ func (r *run) establish(p *bundle.Plugin, l *bundle.Login) *Question {
 		return nil
 	}
 	if known == &r.engine.fresh {
-		r.keepToken() // at once: that it was offered a session must not be forgotten
+		r.keepToken(-1) // at once, whatever it drives out: that it was offered a session must not be forgotten
 		known = r.try.known
 	}
 	known.established, known.establishedBy = r.now+establishAgain, p.ID

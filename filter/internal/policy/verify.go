@@ -25,7 +25,7 @@ type known struct {
 }
 
 // knownSize is roughly what a known token takes beside its texts.
-const knownSize = 512
+const knownSize = 256
 
 // maxProofs bounds under how many keys one token is remembered.
 const maxProofs = 4
@@ -231,7 +231,7 @@ func (r *run) take(asked *Question, answer *wire.Answer) {
 // A token that the proxy can verify is remembered when it comes a second time: those
 // that come once, of a flood or of clients that fetch one for each request, cost no
 // memory and drive out nothing.
-type sightings [4096]uint64
+type sightings [1 << 15]uint64
 
 // again reports whether the fingerprint was among them, and makes it so.
 func (s *sightings) again(print uint64) bool {
@@ -256,12 +256,22 @@ func (r *run) remember(id string) {
 	if k == &r.engine.fresh && !r.engine.seen.again(fingerprint(k.token.Raw)) {
 		return
 	}
-	r.keepToken()
+	r.keepToken(tokenIdle)
 }
 
-// keepToken puts the token that is being judged into the cache, as long as it lives.
-func (r *run) keepToken() {
+// tokenIdle is for how many seconds nobody has to have come with a token for another one
+// to take its place.
+const tokenIdle = 30
+
+// keepToken puts the token that is being judged into the cache, as long as it lives, if
+// there is room for it beside those that have been used within the last idle seconds.
+func (r *run) keepToken(idle int64) {
 	k := r.try.known
+	tok := k.token
+	size := len(tok.Raw) + tok.Header.Doc.Size() + tok.Claims.Size() + len(tok.Signature) + knownSize
+	if !r.engine.tokens.room(size, r.now-idle) {
+		return
+	}
 	until := r.now + verdictLifetime
 	if exp, ok := k.claims.ExpiresAt(); ok && exp < until {
 		until = exp
@@ -273,7 +283,8 @@ func (r *run) keepToken() {
 	kept.token = k.token.Clone()
 	kept.claims = claims.Read(kept.token.Claims.Root())
 	r.try.known = &kept
-	tok := kept.token
-	size := len(tok.Raw) + tok.Header.Doc.Size() + tok.Claims.Size() + len(tok.Signature) + knownSize
-	r.engine.tokens.put(fingerprint(tok.Raw), &kept, until, size)
+	r.engine.tokens.put(fingerprint(kept.token.Raw), &kept, until, size)
+	if e := r.engine.tokens.newest; e != nil {
+		e.used = r.now
+	}
 }
