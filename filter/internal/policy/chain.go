@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+
 	"github.com/sallyport-auth/sallyport/internal/abi"
 	"github.com/sallyport-auth/sallyport/internal/bundle"
 	"github.com/sallyport-auth/sallyport/internal/identity"
@@ -17,11 +19,12 @@ type caller struct {
 	request       []abi.Pair // headers that plugins make of claims and tokens
 	response      []abi.Pair // headers for the response that is to come
 
-	// judged: a plugin has accepted a token of the request. session is the one that was
-	// opened instead, by a plugin that takes tokens from the headers reads.
-	judged  bool
-	session *session
-	reads   []string
+	// judged: a plugin has accepted a token of the request. token is the one of whatever
+	// was accepted instead, by a plugin that takes tokens from the headers reads.
+	judged bool
+	token  string
+	reads  []string
+	beside string // the ID token of the request that was judged
 }
 
 // chain runs the plugins that are left. A plugin without an anonymous consumer
@@ -80,11 +83,14 @@ func (r *run) authenticated() {
 		}
 		r.who.take(s, &r.plugin().OIDC.Identity, r.onlyAuthorization())
 	}
-	switch {
-	case r.try.known != nil:
+	if r.try.beside != "" {
+		r.who.beside = r.try.beside
+	}
+	switch p := r.plugin(); {
+	case p.JWT != nil, ofTokens(r.try.method):
 		r.who.judged = true
-	case r.try.session != nil && r.plugin().OIDC.Takes(bundle.Bearer):
-		r.who.session, r.who.reads = r.try.session, r.plugin().OIDC.HeaderNames
+	case p.OIDC != nil && r.try.subject != nil && slices.ContainsFunc(p.OIDC.Methods, ofTokens):
+		r.who.token, r.who.reads = r.try.subject.token, p.OIDC.HeaderNames
 	}
 	for _, c := range r.try.setCookies {
 		r.who.response = append(r.who.response, abi.Pair{Key: "set-cookie", Value: headerValue(c)})
@@ -171,7 +177,7 @@ func (r *run) allow() *Step {
 		if p.OIDC != nil {
 			named(r.headers, &p.OIDC.Identity, func(name string) { remove = append(remove, name) })
 			if len(p.OIDC.Hide) > 0 {
-				remove = r.hide(p.OIDC.Hide, remove)
+				remove = r.hide(p.OIDC, remove)
 			}
 		}
 	}
@@ -187,23 +193,43 @@ func (r *run) allow() *Step {
 	return e.become(Step{Kind: Allow, Reason: code, Edits: Edits{Remove: remove, Set: set, Response: r.who.response}})
 }
 
-// hide adds those of the names that the request has.
-func (r *run) hide(names, remove []string) []string {
+// hide adds the headers that are to stay here, in each spelling that an upstream may
+// read. Of an Authorization header that access tokens are sent in, that is user names and
+// passwords.
+func (r *run) hide(c *bundle.OIDC, remove []string) []string {
+	const authorization = "authorization"
+	sent := slices.ContainsFunc(c.Identity.Tokens, func(t bundle.TokenHeader) bool { return !t.Response && t.Header == authorization })
 	for h := r.headers.Cursor(); h.Next(); {
-		for _, name := range names {
-			if h.Key == name {
-				remove = append(remove, name)
+		for _, name := range c.Hide {
+			if sameHeader(h.Key, name) && (name != authorization || !sent || hasBasic(h.Value)) {
+				remove = append(remove, h.Key)
 			}
 		}
 	}
 	return remove
 }
 
-// unjudged yields the headers with bearer tokens that nobody has looked at, because a
-// session came along and was enough: behind a plugin that takes bearer tokens, an
-// upstream believes those that reach it.
+// ofTokens reports whether a method judges the bearer token of a request.
+func ofTokens(m bundle.Method) bool {
+	return m == bundle.Bearer || m == bundle.Introspection || m == bundle.UserInfo
+}
+
+// unjudged yields the headers with tokens that nobody has looked at, because something
+// else came along and was enough: behind a plugin that takes bearer tokens, or ID
+// tokens, an upstream believes those that reach it.
 func (r *run) unjudged(yield func(name string)) {
-	if r.who.session == nil || r.who.judged {
+	for _, p := range r.route.Chain {
+		if p.OIDC == nil || p.OIDC.Inquiry == nil || p.OIDC.Inquiry.IDTokenHeader == "" {
+			continue
+		}
+		name := p.OIDC.Inquiry.IDTokenHeader
+		for h := r.headers.Cursor(); h.Next(); {
+			if sameHeader(h.Key, name) && (h.Key != name || h.Value != r.who.beside) {
+				yield(h.Key)
+			}
+		}
+	}
+	if len(r.who.reads) == 0 || r.who.judged {
 		return
 	}
 	for h := r.headers.Cursor(); h.Next(); {
@@ -213,7 +239,7 @@ func (r *run) unjudged(yield func(name string)) {
 			}
 			strange := false
 			var values headerValues
-			values.add(h.Value, func(token string) { strange = strange || token != r.who.session.wire.Token })
+			values.add(h.Value, func(token string) { strange = strange || token != r.who.token })
 			if strange {
 				yield(name)
 			}

@@ -289,9 +289,13 @@ func (r *run) admit(p *bundle.Plugin, s *subject) (reason.Code, *Question) {
 	if exp, ok := claims.Date(id.claims.Root().Get("exp")); !ok || claims.Expired(exp, r.now, p.OIDC.Leeway) {
 		return reason.TokenExpired, nil
 	}
-	if want, _ := s.claim(subjectClaim); scalar(want) != "" && scalar(want) != scalar(id.claims.Root().Get("sub")) {
+	switch want, _ := s.claim(subjectClaim); {
+	case scalar(want) == "" && (s.token == "" || !id.claims.Root().Get("at_hash").Exists()):
+		return reason.SubjectMismatch, nil // nothing says that the two belong together
+	case scalar(want) != "" && scalar(want) != scalar(id.claims.Root().Get("sub")):
 		return reason.SubjectMismatch, nil
 	}
-	s.id, s.idToken = id.claims.Root(), raw
+	s.id, s.idToken = id.claims.Root(), strings.Clone(raw) // headers of it outlive the request's memory
+	r.try.beside = s.idToken
 	return r.accept(p, s)
 }

@@ -39,6 +39,7 @@ func (r *run) oidc(p *bundle.Plugin) (reason.Code, *Question) {
 func (r *run) method(p *bundle.Plugin) (reason.Code, *Question) {
 	code := reason.CredentialMissing
 	for _, m := range p.OIDC.Methods {
+		r.try.method = m
 		found, question := r.by(p, m)
 		switch {
 		case question != nil:
@@ -72,12 +73,13 @@ func (r *run) by(p *bundle.Plugin, m bundle.Method) (reason.Code, *Question) {
 
 // leaves reports whether another method may still judge a credential that one has
 // refused. Of a token that public keys cannot verify, the issuer may know more. Whoever
-// else is refused is refused.
+// else is refused is refused: a JWT whose signature is only written in another way would
+// escape what is asked of its claims.
 func leaves(m bundle.Method, code reason.Code) bool {
 	switch m {
 	case bundle.Bearer:
 		switch code {
-		case reason.TokenMalformed, reason.TokenEncrypted, reason.TokenEncoding, reason.SignatureEncoding, reason.TokenJSON,
+		case reason.TokenMalformed, reason.TokenEncrypted, reason.TokenEncoding, reason.TokenJSON,
 			reason.AlgorithmUnsupported, reason.AlgorithmMismatch:
 			return true
 		}

@@ -32,7 +32,9 @@ type attempt struct {
 	setCookies   []string       // for the response that is to come
 	loginAttempt int64
 
-	judged []judged // by the issuer
+	judged []judged      // by the issuer
+	method bundle.Method // the last that was tried
+	beside string        // the ID token that came along and was judged
 }
 
 // token finds and parses the request's one token.

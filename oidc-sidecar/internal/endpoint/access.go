@@ -15,6 +15,8 @@ type Access struct {
 	Token   *jose.Token // nil for an opaque one
 	Expires int64       // Unix seconds, 0 for unknown
 	Life    int64       // seconds
+	// Unread is why nobody can say whether it is opaque: the issuer's keys are away.
+	Unread reason.Code
 }
 
 // Access reads the access token of a response. One that the issuer's own keys verify is
@@ -30,9 +32,17 @@ func (r Rules) Access(ctx context.Context, p *provider.Provider, t *Tokens, now 
 	}
 	set := p.Current()
 	if code = Verify(tok, set); code == reason.KeyUnknown && tok.KeyID != "" {
-		if newer, found := p.LookupOwn(ctx, tok.KeyID); found == provider.Found {
+		switch newer, found := p.LookupOwn(ctx, tok.KeyID); found {
+		case provider.Found:
 			code = Verify(tok, newer)
+		case provider.Unknown:
+		case provider.Throttled:
+			a.Unread = reason.KeysThrottled
+		default:
+			a.Unread = reason.IssuerUnavailable
 		}
+	} else if code == reason.KeyUnknown && set.Err != nil {
+		a.Unread = reason.IssuerUnavailable
 	}
 	if code == reason.SignatureInvalid && !r.Client.SkipSignature {
 		return a, code // its own issuer's key says that it is not the issuer's

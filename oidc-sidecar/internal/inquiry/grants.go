@@ -19,6 +19,7 @@ func (s *Service) refresh(ctx context.Context, q *question) result {
 	form := q.args()
 	form.Set("grant_type", "refresh_token")
 	form.Set("refresh_token", q.value)
+	q.ask(form, nil)
 	return s.grant(ctx, q, q.client(), form, true)
 }
 
@@ -121,6 +122,9 @@ func (s *Service) session(ctx context.Context, q *question, t *endpoint.Tokens, 
 	access, code := q.rules().Access(ctx, q.p, t, now)
 	if code != reason.Unspecified {
 		return result{}, code
+	}
+	if access.Token == nil && access.Unread != reason.Unspecified {
+		return result{}, access.Unread // it must not pass because nobody can read its claims
 	}
 	out := &wire.Session{Token: t.Access, Opaque: access.Token == nil}
 	if q.method == bundle.RefreshToken && t.Refresh != q.value {

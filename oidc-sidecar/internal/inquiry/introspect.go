@@ -117,7 +117,7 @@ func (q *question) tokenEnds() (e ends) {
 }
 
 // maxNames bounds the names of one result.
-const maxNames = 16
+const maxNames = 64
 
 // names are those by which a revocation ends what is known of a subject: by its name,
 // or by the identity provider's session. An answer that does not say whose word it is
@@ -129,18 +129,23 @@ func (q *question) names(root jsonx.Value) (list []string) {
 	}
 	sub, _ := root.Get("sub").Text()
 	sid, _ := root.Get("sid").Text()
-	for _, iss := range issuers {
-		if sub != "" {
-			list = append(list, endpoint.SubjectKey(iss, sub))
+	add := func(name string) {
+		if !slices.Contains(list, name) {
+			list = append(list, name)
 		}
+	}
+	if sub != "" {
+		for _, iss := range issuers {
+			add(endpoint.SubjectKey(iss, sub)) // first: these say the most
+		}
+	}
+	for _, iss := range issuers {
 		for _, client := range q.inquiry().ClientIDs {
-			if sid != "" {
-				list = append(list, endpoint.ProviderKey(iss, client, sid))
+			if sid != "" && len(list) < maxNames {
+				add(endpoint.ProviderKey(iss, client, sid))
 			}
 		}
 	}
-	slices.Sort(list)
-	list = slices.Compact(list)
 	return list[:min(len(list), maxNames)]
 }
 

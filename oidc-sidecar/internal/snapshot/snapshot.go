@@ -217,7 +217,7 @@ func hidden(c *declarative.OIDCConfig) (list []string) {
 		if takes("refresh_token") {
 			hide(i.RefreshHeader)
 		}
-		if (takes("password") || takes("client_credentials")) && !sent {
+		if takes("password") || takes("client_credentials") { // where tokens are sent there, those stay
 			hide(authorization)
 		}
 	}

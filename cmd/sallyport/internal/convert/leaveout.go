@@ -142,7 +142,8 @@ func (d *draft) dropRoute(r, service, list *yaml.Node) {
 }
 
 // guarded reports whether a plugin of the route or its service may refuse a request.
-// Those that are bound to everything guard other routes too.
+// Those that are bound to everything guard other routes too, unless there is a nearer one
+// of their kind somewhere.
 func (d *draft) guarded(r, service *yaml.Node) bool {
 	own := slices.Concat(elements(get(r, "plugins")), elements(get(service, "plugins")))
 	for _, p := range d.list("plugins") {
@@ -151,7 +152,33 @@ func (d *draft) guarded(r, service *yaml.Node) bool {
 			own = append(own, p)
 		}
 	}
+	bound := map[string]bool{}
+	d.bound(func(p *yaml.Node) { bound[scalar(get(p, "name"))] = true })
+	for _, p := range d.list("plugins") {
+		if reference(get(p, "route")) == "" && reference(get(p, "service")) == "" && bound[scalar(get(p, "name"))] {
+			own = append(own, p)
+		}
+	}
 	return slices.ContainsFunc(own, guard)
+}
+
+// bound calls yield for each plugin that is bound to a route or a service.
+func (d *draft) bound(yield func(*yaml.Node)) {
+	for _, p := range d.list("plugins") {
+		if reference(get(p, "route")) != "" || reference(get(p, "service")) != "" {
+			yield(p)
+		}
+	}
+	for _, s := range d.list("services") {
+		for _, p := range elements(get(s, "plugins")) {
+			yield(p)
+		}
+	}
+	d.routes(func(r, _ *yaml.Node) {
+		for _, p := range elements(get(r, "plugins")) {
+			yield(p)
+		}
+	})
 }
 
 // upstream decides about an upstream or a target.

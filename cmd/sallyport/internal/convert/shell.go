@@ -21,6 +21,8 @@ type command struct {
 	line  int
 	words []word
 	piped bool // it reads what the command before it writes
+	// It runs only if the command before it has gone well, or wrong.
+	and, or bool
 }
 
 // isClient reports whether a word calls an HTTP client that is understood.
@@ -90,13 +92,17 @@ func (s *splitter) step() error {
 		s.endCommand()
 	case c == '|':
 		s.endCommand()
-		if s.current.piped = !strings.HasPrefix(rest, "|"); !s.current.piped {
+		if s.current.or = strings.HasPrefix(rest, "|"); s.current.or {
 			s.i++
 		}
+		s.current.piped = !s.current.or
 	case c == '&' && strings.HasSuffix(s.word.text, ">"): // 2>&1
 		s.put("&")
 	case c == '&':
 		s.endCommand()
+		if s.current.and = strings.HasPrefix(rest, "&"); s.current.and {
+			s.i++
+		}
 	case c == ' ', c == '\t', c == '`': // articles put commands in backticks
 		s.endWord()
 	case c == '#' && !s.inWord:
@@ -210,12 +216,19 @@ func (d *draft) commands(in Input) (out []call) {
 		d.noteAt(Refused, place{file: in.Name}, "", "cannot be read as a script: %s", err)
 		return nil
 	}
+	condition := false // the commands before this one, which it hangs on, have something else than calls
 	for _, cmd := range list {
 		at := place{in.Name, cmd.line}
+		condition = cmd.or || cmd.and && condition
 		i := slices.IndexFunc(cmd.words, func(w word) bool { return isClient(w.text) })
 		switch {
 		case slices.Contains(loops, cmd.words[0].text):
 			d.noteAt(Refused, at, "", "%q belongs to a shell's language, which is not run: write each call out", cmd.words[0].text)
+		case slices.ContainsFunc(cmd.words, func(w word) bool { return w.unknown && strings.HasPrefix(strings.TrimLeft(w.text, "0123456789"), "<<") }):
+			d.noteAt(Refused, at, "", "a text follows for it, which must not be taken for commands: take it out, or write each call out")
+		case cmd.words[0].text == "echo", cmd.words[0].text == "printf":
+		case i >= 0 && condition:
+			d.noteAt(Refused, at, "a call", "is made only if the command before it says so: write it out, or take it out")
 		case i >= 0 && cmd.piped && path.Base(cmd.words[i].text) != "curl":
 			d.noteAt(Refused, at, "a call", "has its body from another command: write it out")
 		case i >= 0 && i <= 6:
@@ -227,6 +240,7 @@ func (d *draft) commands(in Input) (out []call) {
 			c.at = at
 			out = append(out, c)
 		case !slices.Contains(silent, cmd.words[0].text):
+			condition = true
 			d.noteAt(LeftOut, at, "", "is no call of the admin API by curl or http")
 		}
 	}
