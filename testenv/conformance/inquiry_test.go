@@ -34,6 +34,7 @@ var inquiryRoutes = [][2]string{
 	{"anonymous", "auth_methods: [client_credentials], anonymous: guest"},
 	{"null", "auth_methods: [client_credentials], upstream_access_token_header: null"},
 	{"shown", "auth_methods: [client_credentials], upstream_access_token_header: null, hide_credentials: false"},
+	{"guest", "auth_methods: [password], anonymous: guest"},
 	{"id", "auth_methods: [bearer], id_token_param_name: X-ID-Token, upstream_headers_claims: [nickname], upstream_headers_names: [X-Nick]"},
 }
 
@@ -295,6 +296,12 @@ func TestInquiries(t *testing.T) {
 			if h := passed(t, r.send(t, "GET", "/null", basic("app", "app-secret"))); h.Get("Authorization") != "" {
 				t.Errorf("the upstream got %q", h.Get("Authorization"))
 			}
+			if h := passed(t, r.send(t, "GET", "/guest", basic("alice", "wrong"))); h.Get("Authorization") != "" || h.Get("X-Anonymous-Consumer") != "true" {
+				t.Errorf("the upstream got %q of the anonymous consumer", h.Get("Authorization"))
+			}
+			if h := passed(t, r.send(t, "GET", "/guest", bearer("of-the-upstream's-own"))); h.Get("Authorization") != "Bearer of-the-upstream's-own" {
+				t.Errorf("the upstream got %q", h.Get("Authorization"))
+			}
 			if h := passed(t, r.send(t, "GET", "/shown", basic("app", "app-secret"))); !strings.HasPrefix(h.Get("Authorization"), "Basic ") {
 				t.Errorf("the upstream got %q", h.Get("Authorization"))
 			}
@@ -309,6 +316,9 @@ func TestInquiries(t *testing.T) {
 			}
 			if h := passed(t, r.send(t, "GET", "/id", bearer(alice.Access))); h.Get("X-Nick") != "" {
 				t.Errorf("the upstream got %q", h.Get("X-Nick"))
+			}
+			if h := passed(t, r.send(t, "GET", "/id", bearer(alice.Access), "X_ID_Token: "+root.ID)); h.Get("X_ID_Token") != "" || len(h.Values("X-ID-Token")) > 0 {
+				t.Error("the upstream got an ID token that nobody has judged")
 			}
 			for name, id := range map[string]string{"of another access token": root.ID, "for another client": foreign.ID,
 				"forged": alice.ID[:len(alice.ID)-8] + "AAAAAAAA", "nonsense": "x"} {

@@ -101,3 +101,26 @@ func TestRealms(t *testing.T) {
 		t.Error("a keyed hash of secrets is in the bundle")
 	}
 }
+
+// TestHidden: which headers stay here, by what is looked for in them.
+func TestHidden(t *testing.T) {
+	for _, tt := range []struct {
+		settings string
+		want     []string
+	}{
+		{"auth_methods: [bearer, introspection]", nil}, // the token goes on as it came
+		{"auth_methods: [bearer, introspection], upstream_access_token_header: null", []string{"authorization"}},
+		{"auth_methods: [introspection], bearer_token_header_name: X-Token", []string{"x-token"}},
+		{"auth_methods: [introspection], bearer_token_header_name: X-Token, hide_credentials: false", nil},
+		{"auth_methods: [password]", []string{"authorization"}},
+		{"auth_methods: [client_credentials], upstream_access_token_header: X-Access", []string{"authorization"}},
+		{"auth_methods: [refresh_token], refresh_token_param_name: X-Refresh", []string{"x-refresh"}},
+		{"auth_methods: [introspection], id_token_param_name: X-Id", []string{"x-id"}},
+		{"auth_methods: [session, introspection], upstream_access_token_header: null", []string{"authorization"}},
+	} {
+		p := only(t, compile(t, asking(tt.settings)))
+		if !slices.Equal(p.OIDC.Hide, tt.want) {
+			t.Errorf("%s: %q, want %q", tt.settings, p.OIDC.Hide, tt.want)
+		}
+	}
+}
