@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -73,5 +75,54 @@ func TestConvertWritesAFile(t *testing.T) {
 	}
 	if rest, err := os.ReadDir(filepath.Dir(out)); err != nil || len(rest) != 1 {
 		t.Errorf("%d files are left, %v", len(rest), err)
+	}
+}
+
+// TestConvertedExamples: what filters get of an example's file is what they get of the
+// file that it converts to, byte for byte.
+func TestConvertedExamples(t *testing.T) {
+	for _, name := range []string{"DESCOPE_CLIENT_ID", "DESCOPE_CLIENT_SECRET", "OKTA_CLIENT_ID", "OKTA_CLIENT_SECRET"} {
+		t.Setenv(name, name)
+	}
+	t.Setenv("DESCOPE_ISSUER_URL", "http://127.0.0.1:1/project")
+	files, err := filepath.Glob("../../examples/*/kong.yml")
+	if err != nil || len(files) < 7 {
+		t.Fatal(files, err)
+	}
+	for _, path := range files {
+		t.Run(filepath.Base(filepath.Dir(path)), func(t *testing.T) {
+			src, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Nobody is asked: issuers are where nobody answers.
+			file := put(t, "kong.yml", strings.NewReplacer("localhost:8080", "127.0.0.1:1", "https://dev-1234.okta.com", "http://127.0.0.1:1",
+				"https://id.example.com", "http://127.0.0.1:1").Replace(string(src)))
+			out := filepath.Join(t.TempDir(), "converted.yml")
+			if code, stdout, stderr := command(t, "convert", "-o", out, file); code != 0 || stdout+stderr != "" {
+				t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
+			}
+			state := t.TempDir()
+			bundle := func(file string) map[string]any {
+				saved := filepath.Join(t.TempDir(), "bundle.json")
+				if code, stdout, stderr := command(t, "explain", "-c", file, "--url", "http://h/nowhere", "--state-dir", state, "--log-level", "error", "--save-bundle", saved); code != 1 {
+					t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
+				}
+				data, err := os.ReadFile(saved)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var b map[string]any
+				if err := json.Unmarshal(data, &b); err != nil {
+					t.Fatal(err)
+				}
+				delete(b, "source") // of the file's text
+				delete(b, "generation")
+				return b
+			}
+			if before, after := bundle(file), bundle(out); len(before["routes"].([]any)) == 0 || !reflect.DeepEqual(before, after) {
+				t.Errorf("got\n%v\nwant\n%v", after, before)
+			}
+		})
 	}
 }
