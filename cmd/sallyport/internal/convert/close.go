@@ -178,7 +178,7 @@ func (f *finding) consumer(c *yaml.Node) func() {
 		return f.drop(f.nodes[3], p, "plugin")
 	case field == "groups" || slices.Contains(unguarded, field) && len(f.steps) == 3:
 		return func() {
-			d.noteAt(LeftOut, f.where(), label("consumer", c), "%s", f.why(2))
+			d.noteAt(LeftOut, f.where(), field+" of "+label("consumer", c), "%s", f.why(3))
 			unset(c, field)
 		}
 	case (field == "jwt_secrets" || slices.Contains(unguarded, field)) && len(f.steps) > 3:
