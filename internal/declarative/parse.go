@@ -86,6 +86,9 @@ func yamlError(err error) (text string, line int) {
 	if before, _, found := strings.Cut(text, "unknown anchor '"); found {
 		text = before + "a value that begins with * names an anchor that is not there: quote it if it is text"
 	}
+	if strings.HasSuffix(text, "found character that cannot start any token") {
+		text += ": lines are indented by blanks, not by tabs, and a text that begins with @ or ` is quoted"
+	}
 	return text, line
 }
 

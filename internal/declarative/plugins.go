@@ -32,6 +32,9 @@ var harmless = map[string]bool{
 // without it no request is let through, or refused, by mistake.
 func GuardsNothing(plugin string) bool { return harmless[plugin] }
 
+// own are the plugins that are run.
+var own = []string{"jwt", "key-auth", "basic-auth", "openid-connect", "acl"}
+
 // guards are plugins that people expect, with what to do instead.
 var guards = map[string]string{
 	"hmac-auth":                "signed requests are not supported",
@@ -46,7 +49,7 @@ var guards = map[string]string{
 func (p *parser) plugin(v at, s scope) {
 	pl := &Plugin{Service: s.service, Route: s.route, scoped: s.service != nil || s.route != nil}
 	enabled := true
-	var config, shared at
+	var config, shared, group at
 	known := p.entity(v, &pl.Entity, fields{
 		"name":          p.text(&pl.Name, notEmpty),
 		"instance_name": p.text(&pl.InstanceName, notEmpty, entityName),
@@ -63,7 +66,7 @@ func (p *parser) plugin(v at, s scope) {
 		"ordering":       p.refuseUnless("plugins run in Kong's static order"),
 		"condition":      p.refuse("bind the plugin to a route instead"),
 		"partials":       p.refuseUnless("write the shared part as a YAML anchor or in _plugin_configs"),
-		"consumer_group": p.refuse("authentication plugins run before there is a consumer"),
+		"consumer_group": func(v at) { group = v },
 		"consumer":       p.reference(&pl.consumer),
 		"service":        p.reference(&pl.service),
 		"route":          p.reference(&pl.route),
@@ -71,9 +74,12 @@ func (p *parser) plugin(v at, s scope) {
 	if !p.record(v, known) {
 		return
 	}
-	if pl.consumer.set {
+	if pl.consumer.set && slices.Contains(own, pl.Name) {
 		p.report(invalid, pl.consumer.at.line(), pl.consumer.at.path,
 			"binds %s to a consumer: authentication plugins run before there is one, and Kong refuses this too", pl.Name)
+	}
+	if group.node != nil && slices.Contains(own, pl.Name) {
+		p.note(unsupported, group, "is not supported: authentication plugins run before there is a consumer")
 	}
 	if pl.scoped && (pl.service.set && s.service != nil || pl.route.set && s.route != nil) {
 		p.fail(v, "is nested in an entity and names one: expected one of the two")
