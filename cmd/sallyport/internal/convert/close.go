@@ -69,18 +69,19 @@ func (d *draft) keepClosed() {
 		}
 	}
 	delete(closed, "")
-	purge := func(list *yaml.Node, all bool) {
+	purge := func(list *yaml.Node, all bool, of string) {
 		for _, p := range slices.Clone(elements(list)) {
 			if scalar(get(p, "name")) == "acl" && !own[p] && (all || closed[reference(get(p, "route"))]) {
+				d.note(LeftOut, p, label("plugin", p)+of, "the one that refuses everything is in its place")
 				remove(list, p)
 			}
 		}
 	}
-	purge(get(d.root, "plugins"), false)
+	purge(get(d.root, "plugins"), false, "")
 	for _, s := range d.list("services") {
-		purge(get(s, "plugins"), false)
+		purge(get(s, "plugins"), false, " of "+label("service", s))
 	}
-	d.routes(func(r, _ *yaml.Node) { purge(get(r, "plugins"), d.closed[r] != nil) })
+	d.routes(func(r, _ *yaml.Node) { purge(get(r, "plugins"), d.closed[r] != nil, " of "+label("route", r)) })
 }
 
 // areClosed refuses the conversion where the product would not refuse everything on a

@@ -207,3 +207,25 @@ func TestInputsTogether(t *testing.T) {
 		}
 	}
 }
+
+// TestClosedBeside: what stands beside the guard that could not be converted is kept, or
+// said to be left out.
+func TestClosedBeside(t *testing.T) {
+	r := from("_format_version: '3.0'\nservices:\n- name: s\n  url: http://h\n  routes:\n  - name: r\n    paths: [/]\n    plugins:\n" +
+		"    - {name: jwt, config: {claims_to_verify: [exp]}}\n    - {name: acl, config: {allow: [g]}}\n    - {name: ip-restriction}\n")
+	if !strings.Contains(r.said(), "in:10: left out: plugin acl of route r: the one that refuses everything is in its place\n") || len(r.parsed(t).Plugins) != 2 {
+		t.Errorf("got\n%s\n%s", r.File, r.said())
+	}
+	r = from(ingress(`konghq.com/override: x, konghq.com/plugins: "tokens, nowhere"`, "/p", "Prefix") + plugin)
+	for _, want := range []string{
+		"closed: route n.i.s.a.example.80: Ingress n/i has the annotation konghq.com/override, which may be meant to guard it\n",
+		"left out: plugin nowhere of route n.i.s.a.example.80: Ingress n/i: the plugin nowhere is not among the inputs\n",
+	} {
+		if !strings.Contains(r.said(), want) {
+			t.Errorf("not said: %s\n%s", want, r.said())
+		}
+	}
+	if f := r.parsed(t); len(f.Plugins) != 2 || f.Plugins[0].ACL == nil || f.Plugins[1].JWT == nil {
+		t.Errorf("got\n%s", r.File)
+	}
+}
