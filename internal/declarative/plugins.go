@@ -43,6 +43,16 @@ var guards = map[string]string{
 	"application-registration": "applications are not supported",
 	"ip-restriction":           "restrict addresses in front of the gateway",
 	"mtls-auth":                "client certificates are not supported",
+	"bot-detection":            "restrict user agents in front of the gateway",
+	"key-auth-enc":             "use key-auth, which keeps nothing but hashes of keys",
+	"ldap-auth":                "directories are not asked: use openid-connect with an identity provider that asks them",
+	"ldap-auth-advanced":       "directories are not asked: use openid-connect with an identity provider that asks them",
+	"oauth2-introspection":     "use openid-connect with the method introspection",
+	"post-function":            "Lua cannot run here",
+	"pre-function":             "Lua cannot run here",
+	"request-size-limiting":    "limit the size of requests in front of the gateway",
+	"request-termination":      "have the upstream answer these requests",
+	"request-validator":        "have the upstream look at the requests",
 }
 
 // plugin reads a plugin instance.
