@@ -36,6 +36,10 @@ func inUpstream(s string) string {
 }
 
 func TestRefusedShapes(t *testing.T) {
+	const object = "apiVersion: configuration.konghq.com/v1\nkind: KongPlugin\nplugin: jwt\n"
+	if got := refused(t, object, Options{}).Error(); got != "kong.yml:1: is a Kubernetes object: sallyport convert makes a declarative file of Ingresses, KongPlugins and KongConsumers" {
+		t.Error(got)
+	}
 	checkRefusals(t, []refusal{
 		{"servicez: []", "2: servicez: unknown field: did you mean services?"},
 		{"nothing_like_it: 1", "2: nothing_like_it: unknown field"},
