@@ -32,6 +32,23 @@ func (d *draft) dropHarmless() {
 	}
 }
 
+// dropKongTokens takes a method out of openid-connect that Kong has on unless it is told
+// otherwise, so that every dump names it. Without it fewer are let in.
+func (d *draft) dropKongTokens() {
+	d.plugins(d.root, 0, func(p *yaml.Node) {
+		list := dig(p, "config", "auth_methods")
+		if scalar(get(p, "name")) != "openid-connect" {
+			return
+		}
+		for _, e := range slices.Clone(elements(list)) {
+			if scalar(e) == "kong_oauth2" && len(list.Content) > 1 {
+				d.note(LeftOut, e, "kong_oauth2 of "+label("plugin", p), "those tokens are in Kong's database: whoever has nothing else gets 401")
+				remove(list, e)
+			}
+		}
+	})
+}
+
 // nobody is a group that no consumer has: acl refuses whoever comes, also to somebody
 // whom nothing has authenticated, and has no exception for anonymous consumers and
 // preflights.

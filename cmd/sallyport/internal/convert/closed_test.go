@@ -208,6 +208,23 @@ func TestInputsTogether(t *testing.T) {
 	}
 }
 
+// TestKongsTokens: a method that only lets more in does not close a route, unless there is
+// no other.
+func TestKongsTokens(t *testing.T) {
+	const head = "_format_version: '3.0'\nservices:\n- name: s\n  url: http://h\n  routes:\n  - name: r\n    paths: [/]\n    plugins:\n" +
+		"    - {name: openid-connect, config: {issuer: 'https://i', audience: [a], auth_methods: "
+	r := from(head + "[kong_oauth2, bearer]}}\n")
+	if r.said() != "in:9: left out: kong_oauth2 of plugin openid-connect: those tokens are in Kong's database: whoever has nothing else gets 401\n" {
+		t.Error(r.said())
+	}
+	if f := r.parsed(t); len(f.Plugins) != 1 || f.Plugins[0].OIDC == nil {
+		t.Errorf("got\n%s", r.File)
+	}
+	if r := from(head + "[kong_oauth2]}}\n"); !strings.Contains(r.said(), "closed: route r: ") {
+		t.Error(r.said())
+	}
+}
+
 // TestClosedBeside: what stands beside the guard that could not be converted is kept, or
 // said to be left out.
 func TestClosedBeside(t *testing.T) {
