@@ -182,6 +182,7 @@ func TestRefusedRoutes(t *testing.T) {
 		{inPath("a"), path + `is "a": expected a leading slash, or ~/ for a regular expression`},
 		{inPath(""), path + `is "": expected a leading slash, or ~/ for a regular expression`},
 		{inPath("/a b"), path + `holds " ": clients may write it in several ways; expected letters, digits and /-._~:@!$&'()*+,;=[], or a regular expression that lists the ways`},
+		{inPath("/ä"), path + `holds "ä": clients may write it in several ways; expected letters, digits and /-._~:@!$&'()*+,;=[], or a regular expression that lists the ways`},
 		{inPath("/a%20b"), path + `holds "%": clients may write it in several ways; expected letters, digits and /-._~:@!$&'()*+,;=[], or a regular expression that lists the ways`},
 		{inPath("/a//b"), path + `is not in normal form, so no request would match it: expected "/a/b"`},
 		{inPath("/a/../b"), path + `is not in normal form, so no request would match it: expected "/b"`},

@@ -205,9 +205,9 @@ func (p *parser) routePath(v at, r *Route) {
 		p.fail(v, "is %q: expected a leading slash, or ~/ for a regular expression", s)
 		return
 	}
-	for i, c := range []byte(s) {
-		if c <= 0x20 || c >= 0x7f || strings.IndexByte("\"<>^`{|}\\#?", c) >= 0 || c == '%' {
-			p.fail(v, "holds %q: clients may write it in several ways; expected letters, digits and /-._~:@!$&'()*+,;=[], or a regular expression that lists the ways", s[i:i+1])
+	for _, c := range s {
+		if c <= 0x20 || c >= 0x7f || strings.ContainsRune("\"<>^`{|}\\#?", c) || c == '%' {
+			p.fail(v, "holds %q: clients may write it in several ways; expected letters, digits and /-._~:@!$&'()*+,;=[], or a regular expression that lists the ways", string(c))
 			return
 		}
 	}
