@@ -25,7 +25,8 @@ func curl(words []word) (c call, err error) {
 	var bodies [][2]string // option and argument
 	for i := 0; i < len(words); i++ {
 		w := words[i].text
-		name, argument, next := option(w)
+		var argument string
+		name, _, next := option(w)
 		known := curlArguments[name] || curlData[name] || name == "-X" || name == "--request" || name == "--url"
 		read := word.value
 		if name == "" && !isRedirect(w) {
