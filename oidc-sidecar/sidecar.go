@@ -85,7 +85,10 @@ func Open(config Config) (*Sidecar, error) {
 	if first == nil {
 		return nil, Problems{problems.Errors()}
 	}
-	path := StateDirOf(config.StateDir, first)
+	path, err := filepath.Abs(StateDirOf(config.StateDir, first))
+	if err != nil {
+		return nil, err
+	}
 	dir, err := state.Open(path, redact.New(first.Settings.InstallationSecret))
 	if err != nil {
 		return nil, err

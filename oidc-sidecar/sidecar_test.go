@@ -192,6 +192,20 @@ func TestWhatOpenRefuses(t *testing.T) {
 	})
 }
 
+// TestRelativeStateDir: the state directory may be named as it is seen from here.
+func TestRelativeStateDir(t *testing.T) {
+	b := prepare(t, file("a"))
+	dir := filepath.Dir(b.path)
+	t.Chdir(dir)
+	b.config.StateDir = "state"
+	b.run()
+	for _, path := range []string{b.Socket(), b.Public()} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Type() != os.ModeSocket || filepath.Dir(path) != b.StateDir() {
+			t.Errorf("%s: %v, %v", path, info, err)
+		}
+	}
+}
+
 func TestSocket(t *testing.T) {
 	b := prepare(t, file("a")).run()
 	info, err := os.Stat(b.Socket())

@@ -93,10 +93,14 @@ func (o *explainOptions) run(cmd *cobra.Command) error {
 	if err := write(cmd.OutOrStdout()); err != nil {
 		return err
 	}
-	if trace.Decision.Outcome != explain.Allowed {
-		return errRefused
+	switch {
+	case trace.Decision.Outcome == explain.Allowed:
+		return nil
+	case o.bundle != "" && trace.Decision.Reason == reason.SidecarUnreachable.Error():
+		return usageError{errors.New("--bundle: what becomes of this request cannot be said: it is decided by a credential, a session or the issuer, " +
+			"which are not in a bundle: leave --bundle out, or ask the sidecar that runs (--sidecar)")}
 	}
-	return nil
+	return errRefused
 }
 
 // request puts the request together.

@@ -172,7 +172,7 @@ func TestExplainOffline(t *testing.T) {
 	}{
 		{"a good token", "decision  allowed (allowed)", "", 0, []string{"-c", file, "--url", "http://h/open", "--token", "@" + token}},
 		{"no token", "decision  refused with 401 (credential_missing)", "", 1, []string{"-c", file, "--url", "http://h/open"}},
-		{"a credential", "decision  refused with 503 (sidecar_unreachable)", "", 1, []string{"-c", file, "--url", "http://h/guarded", "--token", "@" + secret}},
+		{"a credential", "decision  refused with 503 (sidecar_unreachable)", "--bundle: what becomes of this request cannot be said", 2, []string{"-c", file, "--url", "http://h/guarded", "--token", "@" + secret}},
 		{"another file", "does it read another file?", "", 1, []string{"-c", other, "--url", "http://h/open"}},
 		{"no bundle in it", "", "sallyport: --bundle: " + token, 2, []string{"-c", file, "--url", "http://h/open", "--bundle", token}},
 		{"no such file", "", "sallyport: --bundle: open none", 2, []string{"-c", file, "--url", "http://h/open", "--bundle", "none"}},

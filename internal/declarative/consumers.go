@@ -2,6 +2,7 @@ package declarative
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,9 +23,7 @@ func (p *parser) consumer(v at) {
 		"keyauth_credentials":   p.list(func(v at) { apiKeys = append(apiKeys, v) }),
 		"basicauth_credentials": p.list(func(v at) { passwords = append(passwords, v) }),
 		"groups":                p.refuseUnless("consumer groups are a Kong Enterprise entity"),
-		"plugins": p.list(func(v at) {
-			p.fail(v, "is bound to a consumer: authentication plugins run before there is one, and Kong refuses this too")
-		}),
+		"plugins":               p.list(p.ofConsumer),
 	})
 	var groups []at
 	known["acls"] = p.list(func(v at) { groups = append(groups, v) })
@@ -56,6 +55,27 @@ func (p *parser) consumer(v at) {
 	for _, g := range groups {
 		p.acl(g, c)
 	}
+}
+
+// ofConsumer reads a plugin that is nested in a consumer: there is none of ours that
+// could be.
+func (p *parser) ofConsumer(v at) {
+	name, enabled := "", true
+	p.members(v, func(member string, _, value at) {
+		if value, ok := p.resolve(value); ok && value.node.Kind == yaml.ScalarNode {
+			switch member {
+			case "name":
+				name = value.node.Value
+			case "enabled":
+				enabled = value.node.Value != "false"
+			}
+		}
+	})
+	if name != "" && !slices.Contains(own, name) {
+		p.foreign(v, name, enabled)
+		return
+	}
+	p.fail(v, "is bound to a consumer: authentication plugins run before there is one, and Kong refuses this too")
 }
 
 // jwtSecret reads a credential of the jwt plugin; consumer is the one it is

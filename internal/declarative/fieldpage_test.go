@@ -43,7 +43,7 @@ Each field of the schemas of Kong 3.15, and what it does here. This page is made
 - **same**: it does what it does in Kong. **equivalent**: the same by other means.
 - **differs**: it is read, and does something else, or less.
 - **refused**: an error with the field's line, and with what to do instead. A value in brackets turns the field off, and may
-  be written all the same; null may always.
+  be written all the same; null and what is empty may always.
 - **ours**: a field that Kong does not have.
 
 The tests show the effect: what changes in a request, an answer, a cookie, or in what the identity provider is asked. What is in
@@ -113,7 +113,9 @@ func refusedFields(rows []row) string {
 			order = append(order, r.why)
 		}
 		name := "`" + r.name + "`"
-		if r.only != "" {
+		if strings.Contains(r.only, "=") {
+			name += " (its defaults)"
+		} else if r.only != "" {
 			name += " (`" + strings.ReplaceAll(r.only, " ", "`, `") + "`)"
 		}
 		of[r.why] = append(of[r.why], name)

@@ -29,7 +29,8 @@ type row struct {
 	state State
 	// only are the values that may be written all the same, by spaces; the table is
 	// the reader then. Of a refused field it is the value that turns it off, which
-	// decK writes unasked.
+	// decK writes unasked. name=value is that of a member, at any depth. Null, and lists
+	// and mappings without anything, need not be said.
 	only string
 	// why says what differs, what stands in, or what to do instead.
 	why string
@@ -60,7 +61,7 @@ func (p *parser) known(plugin string, readers fields) fields {
 		case f.only != "":
 			out[f.name] = p.refuseUnless(f.why, strings.Fields(f.only)...)
 		case f.state == Refused || read == nil:
-			out[f.name] = p.refuse(f.why)
+			out[f.name] = p.refuseUnless(f.why)
 		default:
 			out[f.name] = read
 		}

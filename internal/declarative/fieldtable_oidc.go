@@ -1,5 +1,13 @@
 package declarative
 
+// redisOff are the values of a Redis that nobody has set up: decK writes them for
+// plugins that use none.
+const redisOff = "host=127.0.0.1 port=6379 database=0 timeout=2000 connect_timeout=2000 send_timeout=2000 read_timeout=2000 " +
+	"keepalive_pool_size=256 cluster_max_redirections=5 connection_is_proxied=false ssl=false ssl_verify=false ssl_verify=true"
+
+// principalsOff is what decK writes where there are no principals.
+const principalsOff = "enabled=false directory=default error_on_miss=true"
+
 // oidcFields are the fields of openid-connect.
 var oidcFields = []row{
 	{"accept_id_tokens", Ours, "", "ID tokens pass as bearer tokens", "vector ID token where it is allowed by name, openid-connect"},
@@ -24,7 +32,7 @@ var oidcFields = []row{
 	{"authorization_rolling_timeout", Differs, "", "30 to 86400 seconds; who comes too late begins anew once, for the page that was asked for", "login.TestLoginFields"},
 	{"bearer_token_cookie_name", Same, "", "", "vector oidc, cookie where it is configured; vector oidc, cookie of another name"},
 	{"bearer_token_header_name", Same, "", "", "TestInquiryFields"},
-	{"bearer_token_param_type", Differs, "", "header unless it says query or cookie; body is refused, and header means one header: Authorization, or bearer_token_header_name", "vector oidc, query where it is configured; vector oidc, cookie where it is configured"},
+	{"bearer_token_param_type", Differs, "", "header unless it says query or cookie; body is noted, and nothing is looked for there; header means one header: Authorization, or bearer_token_header_name", "vector oidc, query where it is configured; vector oidc, cookie where it is configured"},
 	{"by_username_ignore_case", Differs, "", "letters of ASCII alone: a name with letters that only look alike is another; of two consumers that fit neither is meant, unless one is written exactly so", "TestConsumerOfSession"},
 	{"cache_introspection", Same, "", "", "TestInquiryFields"},
 	{"cache_token_exchange", Refused, "true", "tokens are not exchanged (RFC 8693): have the upstream ask for one of its own", ""},
@@ -45,7 +53,7 @@ var oidcFields = []row{
 	{"client_jwk", Refused, "", "the client's keys are made here and never written into the file: register /.sallyport/NAME/jwks with the identity provider", ""},
 	{"client_secret", Same, "", "", "TestClients"},
 	{"cluster_cache_items", Refused, "introspection", "no cache is shared: each sidecar asks the identity provider by itself", ""},
-	{"cluster_cache_redis", Refused, "", "no cache is shared: each sidecar asks the identity provider by itself", ""},
+	{"cluster_cache_redis", Refused, redisOff, "no cache is shared: each sidecar asks the identity provider by itself", ""},
 	{"cluster_cache_strategy", Refused, "off", "no cache is shared: each sidecar asks the identity provider by itself", ""},
 	{"consumer_by", Same, "", "", "TestConsumerOfSession"},
 	{"consumer_claim", Differs, "", "the older way to write consumer_claims; an email counts only with email_verified, see trust_email", "TestConsumerOfSession"},
@@ -133,7 +141,7 @@ var oidcFields = []row{
 	{"no_proxy", Refused, "", "set HTTP_PROXY, HTTPS_PROXY and NO_PROXY in the environment of the sidecar instead", ""},
 	{"password_param_type", Differs, "", "the Authorization header alone; body and query are noted, and nothing is looked for there", "TestInquiryFields"},
 	{"preserve_query_args", Differs, "", "the query of the page is kept, also with false: the person asked for it", "login.TestLoginFields"},
-	{"principals", Refused, "", "principals are a service of Kong's: use consumer_claims", ""},
+	{"principals", Refused, principalsOff, "principals are a service of Kong's: use consumer_claims", ""},
 	{"proof_of_possession_auth_methods_validation", Refused, "true", "tokens are not bound to their sender: have the issuer make them short-lived", ""},
 	{"proof_of_possession_dpop", Refused, "off", "tokens are not bound to their sender: have the issuer make them short-lived", ""},
 	{"proof_of_possession_mtls", Refused, "off", "tokens are not bound to their sender: have the issuer make them short-lived", ""},
@@ -143,7 +151,7 @@ var oidcFields = []row{
 	{"pushed_authorization_request_endpoint_auth_method", Refused, "", "authorization requests are not pushed (RFC 9126): register the client without them", ""},
 	{"realm", Ours, "", "for WWW-Authenticate", "vector oidc, realm"},
 	{"redirect_uri", Differs, "", "of several the one with the host that the browser came to, else the first", "TestForgery"},
-	{"redis", Refused, "", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
+	{"redis", Refused, redisOff, "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
 	{"rediscovery_lifetime", Refused, "30", "how often an issuer is asked for keys that it has not published is fixed, three times at once and then every 20 seconds: leave it out", ""},
 	{"refresh_token_param_name", Differs, "", "a header, Refresh-Token unless it is set", "TestInquiryFields"},
 	{"refresh_token_param_type", Differs, "", "header alone; body and query are noted, and nothing is looked for there", "TestInquiryFields"},
@@ -182,21 +190,21 @@ var oidcFields = []row{
 	{"session_memcached_port", Refused, "11211", "there is no memcached: sessions are kept in sealed cookies, leave it out", ""},
 	{"session_memcached_prefix", Refused, "", "there is no memcached: sessions are kept in sealed cookies, leave it out", ""},
 	{"session_memcached_socket", Refused, "", "there is no memcached: sessions are kept in sealed cookies, leave it out", ""},
-	{"session_memcached_ssl", Refused, "", "there is no memcached: sessions are kept in sealed cookies, leave it out", ""},
+	{"session_memcached_ssl", Refused, "false", "there is no memcached: sessions are kept in sealed cookies, leave it out", ""},
 	{"session_memcached_ssl_verify", Refused, "true", "there is no memcached: sessions are kept in sealed cookies, leave it out", ""},
-	{"session_redis_cluster_max_redirections", Refused, "", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
+	{"session_redis_cluster_max_redirections", Refused, "5", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
 	{"session_redis_cluster_nodes", Refused, "", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
-	{"session_redis_connect_timeout", Refused, "", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
-	{"session_redis_host", Refused, "", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
+	{"session_redis_connect_timeout", Refused, "2000", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
+	{"session_redis_host", Refused, "127.0.0.1", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
 	{"session_redis_password", Refused, "", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
-	{"session_redis_port", Refused, "", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
+	{"session_redis_port", Refused, "6379", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
 	{"session_redis_prefix", Refused, "", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
-	{"session_redis_read_timeout", Refused, "", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
-	{"session_redis_send_timeout", Refused, "", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
+	{"session_redis_read_timeout", Refused, "2000", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
+	{"session_redis_send_timeout", Refused, "2000", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
 	{"session_redis_server_name", Refused, "", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
 	{"session_redis_socket", Refused, "", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
-	{"session_redis_ssl", Refused, "", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
-	{"session_redis_ssl_verify", Refused, "", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
+	{"session_redis_ssl", Refused, "false", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
+	{"session_redis_ssl_verify", Refused, "false", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
 	{"session_redis_username", Refused, "", "there is no Redis: sessions are kept in sealed cookies, leave it out", ""},
 	{"session_remember", Refused, "false", "there are no permanent sessions: set session_absolute_timeout to how long a person may stay", ""},
 	{"session_remember_absolute_timeout", Refused, "2592000", "there are no permanent sessions: set session_absolute_timeout to how long a person may stay", ""},

@@ -119,8 +119,14 @@ func TestRefusedFields(t *testing.T) {
 			if r.only == "" && r.state != Refused {
 				continue
 			}
-			good, bad := []string{"null"}, []string{"[x]", "x", "{a: b}", "17"}
+			good, bad := []string{"null", "[]", "{}"}, []string{"[x]", "x", "{a: b}", "17", "[[x]]", "[{}]", "[null]", "{a: {b: c}}"}
 			for _, v := range strings.Fields(r.only) {
+				if name, value, ok := strings.Cut(v, "="); ok {
+					member := name + ": " + value
+					good = append(good, "{"+member+"}", "{"+member+", other: null}", "[{"+member+"}]", "{redis: {"+member+"}}")
+					bad = append(bad, value, "["+value+"]", "{"+name+": "+value+"x}", "{"+member+", other: "+value+"}")
+					continue
+				}
 				good = append(good, v, "["+v+"]")
 				bad = append(bad, "["+v+", x]", "{a: "+v+"}")
 			}

@@ -366,20 +366,46 @@ func (p *parser) refuse(why string) reader {
 }
 
 // refuseUnless reports a member unless it has one of the values that change
-// nothing, written as YAML writes them, or is a list of nothing else.
+// nothing, written as YAML writes them, or is a list of nothing else. name=value is a
+// member of a mapping that changes nothing.
 func (p *parser) refuseUnless(why string, harmless ...string) reader {
 	return func(v at) {
-		values := v.node.Content // none for [] and {}
-		if v.node.Kind == yaml.ScalarNode {
-			values = []*yaml.Node{v.node}
-		}
-		for _, n := range values {
-			if v.node.Kind == yaml.MappingNode || n.Kind != yaml.ScalarNode || !slices.Contains(harmless, n.Value) {
-				p.note(unsupported, v, "is not supported: %s", why)
-				return
-			}
+		if !changesNothing(v.node, harmless, 0) {
+			p.note(unsupported, v, "is not supported: %s", why)
 		}
 	}
+}
+
+func changesNothing(n *yaml.Node, harmless []string, depth int) bool {
+	if depth > 4 {
+		return false
+	}
+	switch n.Kind {
+	case yaml.ScalarNode:
+		return slices.Contains(harmless, n.Value)
+	case yaml.SequenceNode:
+		for _, e := range n.Content {
+			empty := e.Kind == yaml.MappingNode && len(e.Content) == 0
+			if len(harmless) == 0 || empty || !changesNothing(e, harmless, depth+1) {
+				return false
+			}
+		}
+		return true
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			name, value := n.Content[i].Value, n.Content[i+1]
+			switch {
+			case value.Kind != yaml.ScalarNode:
+				if !changesNothing(value, harmless, depth+1) {
+					return false
+				}
+			case value.Tag != "!!null" && !slices.Contains(harmless, name+"="+value.Value):
+				return false
+			}
+		}
+		return true
+	}
+	return false // an alias
 }
 
 // oneOf is a check for one of a few words.

@@ -403,7 +403,7 @@ func loginToken(s string) string {
 func scopeName(s string) string {
 	for i := range len(s) {
 		if c := s[i]; c <= 0x20 || c == '"' || c == '\\' || c >= 0x7f {
-			return "is no scope"
+			return "is no scope: expected one without blanks in each element, such as [openid, profile]"
 		}
 	}
 	return notEmpty(s)

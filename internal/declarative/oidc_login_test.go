@@ -227,7 +227,7 @@ func TestRefusedLogins(t *testing.T) {
 		{"revocation_endpoint_auth_method: none", "@revocation_endpoint_auth_method is not token_endpoint_auth_method: expected the same"},
 		{"client_alg: HS256", `is "HS256": expected RS256, PS256 or ES256`},
 		{"scopes: [email]", "@scopes does not have openid: a login is verified by its ID token (OIDC Core §3.1.2.1)"},
-		{"scopes: ['openid email']", ":3: plugins[0]: scopes does not have openid: a login is verified by its ID token (OIDC Core §3.1.2.1)\nkong.yml:9: plugins[0].config.scopes[0]: is no scope"},
+		{"scopes: ['openid email']", ":3: plugins[0]: scopes does not have openid: a login is verified by its ID token (OIDC Core §3.1.2.1)\nkong.yml:9: plugins[0].config.scopes[0]: is no scope: expected one without blanks in each element, such as [openid, profile]"},
 		{"scopes: [openid, '']", "[1]: is empty"},
 		{"redirect_uri: [/cb]", `[0]: is "/cb": expected an https URL`},
 		{"redirect_uri: https://u:p@h/cb", "has a user name or cannot be read: expected an https URL without credentials"},

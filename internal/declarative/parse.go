@@ -68,7 +68,7 @@ func load(src []byte) (root *yaml.Node, err error) {
 			return nil, err
 		case len(doc.Content) == 0 || root != nil && doc.Content[0].Tag == "!!null":
 		case root != nil:
-			return nil, fmt.Errorf("yaml: line %d: a second document begins: expected one", doc.Content[0].Line)
+			return nil, fmt.Errorf("yaml: line %d: a second document begins: expected one (Kubernetes objects go through sallyport convert)", doc.Content[0].Line)
 		default:
 			root = doc.Content[0]
 		}
@@ -86,6 +86,9 @@ func yamlError(err error) (text string, line int) {
 	if before, _, found := strings.Cut(text, "unknown anchor '"); found {
 		text = before + "a value that begins with * names an anchor that is not there: quote it if it is text"
 	}
+	if strings.HasSuffix(text, "found character that cannot start any token") {
+		text += ": lines are indented by blanks, not by tabs, and a text that begins with @ or ` is quoted"
+	}
 	return text, line
 }
 
@@ -98,6 +101,10 @@ func (p *parser) topLevel(root at) {
 	}
 	version := ""
 	for i := 0; i+1 < len(root.node.Content); i += 2 {
+		if root.node.Content[i].Value == "apiVersion" {
+			p.fail(root, "is a Kubernetes object: sallyport convert makes a declarative file of Ingresses, KongPlugins and KongConsumers")
+			return
+		}
 		if root.node.Content[i].Value == "_format_version" {
 			if value, ok := p.resolve(at{root.node.Content[i+1], "_format_version"}); ok {
 				version = value.node.Value

@@ -116,7 +116,7 @@ func TestRefusedKeys(t *testing.T) {
 		{plugin("key_names: [x_consumer_id]"), c + "key_names[0]: is a header that the gateway writes itself"},
 		{plugin("key_in_body: true"), c + "key_in_body: is not supported: a body is never read: have clients send the key in a header"},
 		{plugin("key_in_query: true, hide_credentials: true"), c + "hide_credentials: is not supported together with key_in_query: a path that is edited could be another route's, so that the upstream gets the query as it came"},
-		{plugin("identity_realms: [{scope: cp}]"), c + "identity_realms: is not supported: realms are kept in Konnect: the keys are those of keyauth_credentials"},
+		{plugin("identity_realms: [{scope: cp}, {scope: realm, id: r}]"), c + "identity_realms: is not supported: realms are kept in Konnect: the keys are those of keyauth_credentials"},
 		{plugin("anonymous: nobody"), c + `anonymous: is "nobody": anonymous consumer nobody is configured but doesn't exist (expected a username or id)`},
 		{plugin("key_name: [a]"), c + "key_name: unknown field: did you mean key_names?"},
 		{"services:\n- {name: s, host: h, routes: [{name: r, paths: [/], headers: {api-key: [x]}}]}\nplugins:\n- {name: key-auth, config: {key_names: [API_Key], hide_credentials: true}}",

@@ -91,7 +91,15 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 		"anonymous":        p.reference(&c.anonymous),
 		"run_on_preflight": p.bool(&c.RunOnPreflight),
 		"bearer_token_param_type": func(v at) {
-			p.oneOrMore(&places, tokenPlace)(v)
+			p.oneOrMore(&places, oneOf("header", "query", "cookie", "body"))(v)
+			switch without := slices.DeleteFunc(slices.Clone(places), func(s string) bool { return s == "body" }); {
+			case len(without) == len(places):
+			case len(without) == 0:
+				p.fail(v, "has nothing but body, and bodies are not read: expected header, query or cookie")
+			default:
+				places = without
+				p.note(noEffect, v, "has body: bodies are not read")
+			}
 		},
 		"bearer_token_cookie_name": p.text(&cookie, notEmpty),
 		"bearer_token_header_name": p.text(&bearerHeader, tokenHeaderName),
@@ -260,14 +268,6 @@ func tokenHeaderName(s string) string {
 		return ""
 	}
 	return claimHeader(s)
-}
-
-// tokenPlace is a check.
-func tokenPlace(s string) string {
-	if s == "body" {
-		return "is body, which is not supported: expected header, query or cookie"
-	}
-	return oneOf("header", "query", "cookie")(s)
 }
 
 // requirement is a check: an element without words would be met by nothing, and

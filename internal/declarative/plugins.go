@@ -32,6 +32,9 @@ var harmless = map[string]bool{
 // without it no request is let through, or refused, by mistake.
 func GuardsNothing(plugin string) bool { return harmless[plugin] }
 
+// own are the plugins that are run.
+var own = []string{"jwt", "key-auth", "basic-auth", "openid-connect", "acl"}
+
 // guards are plugins that people expect, with what to do instead.
 var guards = map[string]string{
 	"hmac-auth":                "signed requests are not supported",
@@ -40,13 +43,23 @@ var guards = map[string]string{
 	"application-registration": "applications are not supported",
 	"ip-restriction":           "restrict addresses in front of the gateway",
 	"mtls-auth":                "client certificates are not supported",
+	"bot-detection":            "restrict user agents in front of the gateway",
+	"key-auth-enc":             "use key-auth, which keeps nothing but hashes of keys",
+	"ldap-auth":                "directories are not asked: use openid-connect with an identity provider that asks them",
+	"ldap-auth-advanced":       "directories are not asked: use openid-connect with an identity provider that asks them",
+	"oauth2-introspection":     "use openid-connect with the method introspection",
+	"post-function":            "Lua cannot run here",
+	"pre-function":             "Lua cannot run here",
+	"request-size-limiting":    "limit the size of requests in front of the gateway",
+	"request-termination":      "have the upstream answer these requests",
+	"request-validator":        "have the upstream look at the requests",
 }
 
 // plugin reads a plugin instance.
 func (p *parser) plugin(v at, s scope) {
 	pl := &Plugin{Service: s.service, Route: s.route, scoped: s.service != nil || s.route != nil}
 	enabled := true
-	var config, shared at
+	var config, shared, group at
 	known := p.entity(v, &pl.Entity, fields{
 		"name":          p.text(&pl.Name, notEmpty),
 		"instance_name": p.text(&pl.InstanceName, notEmpty, entityName),
@@ -63,7 +76,7 @@ func (p *parser) plugin(v at, s scope) {
 		"ordering":       p.refuseUnless("plugins run in Kong's static order"),
 		"condition":      p.refuse("bind the plugin to a route instead"),
 		"partials":       p.refuseUnless("write the shared part as a YAML anchor or in _plugin_configs"),
-		"consumer_group": p.refuse("authentication plugins run before there is a consumer"),
+		"consumer_group": func(v at) { group = v },
 		"consumer":       p.reference(&pl.consumer),
 		"service":        p.reference(&pl.service),
 		"route":          p.reference(&pl.route),
@@ -71,9 +84,12 @@ func (p *parser) plugin(v at, s scope) {
 	if !p.record(v, known) {
 		return
 	}
-	if pl.consumer.set {
+	if pl.consumer.set && slices.Contains(own, pl.Name) {
 		p.report(invalid, pl.consumer.at.line(), pl.consumer.at.path,
 			"binds %s to a consumer: authentication plugins run before there is one, and Kong refuses this too", pl.Name)
+	}
+	if group.node != nil && slices.Contains(own, pl.Name) {
+		p.note(unsupported, group, "is not supported: authentication plugins run before there is a consumer")
 	}
 	if pl.scoped && (pl.service.set && s.service != nil || pl.route.set && s.route != nil) {
 		p.fail(v, "is nested in an entity and names one: expected one of the two")

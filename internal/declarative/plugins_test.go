@@ -55,6 +55,12 @@ func TestRefusedPlugins(t *testing.T) {
 		{"plugins:\n- {name: jwt, consumer_group: g}", "3: plugins[0].consumer_group: is not supported: authentication plugins run before there is a consumer"},
 		{"plugins:\n- {name: jwt, consumer: u}\nconsumers: [{username: u}]",
 			"3: plugins[0].consumer: binds jwt to a consumer: authentication plugins run before there is one, and Kong refuses this too"},
+		{"plugins:\n- {name: rate-limiting, consumer: u}\nconsumers: [{username: u}]", p + "the plugin rate-limiting is not supported: it guards nothing and can be left out with --ignore-unsupported"},
+		{"plugins:\n- {name: rate-limiting, consumer_group: g}", p + "the plugin rate-limiting is not supported: it guards nothing and can be left out with --ignore-unsupported"},
+		{"consumers:\n- {username: u, plugins: [{name: rate-limiting}]}",
+			"3: consumers[0].plugins[0]: the plugin rate-limiting is not supported: it guards nothing and can be left out with --ignore-unsupported"},
+		{"consumers:\n- {username: u, plugins: [{name: ip-restriction}]}",
+			"3: consumers[0].plugins[0]: the plugin ip-restriction is not supported: restrict addresses in front of the gateway"},
 		{"consumers:\n- {username: u, plugins: [{name: jwt}]}",
 			"3: consumers[0].plugins[0]: is bound to a consumer: authentication plugins run before there is one, and Kong refuses this too"},
 		{"plugins:\n- {name: jwt, service: none}", `3: plugins[0].service: refers to "none", which is not among the services`},
@@ -71,7 +77,7 @@ func TestRefusedPlugins(t *testing.T) {
 		{"plugins:\n- {name: openid-connect, config: {issuer: 'https://i', auth_methods: [beaver]}}", c + `auth_methods[0]: is "beaver": expected session, bearer, introspection, userinfo, refresh_token, password, client_credentials or authorization_code`},
 		{"plugins:\n- {name: openid-connect, config: {issuer: idp.example}}", c + `issuer: is "idp.example": expected an https URL`},
 		{"plugins:\n- {name: openid-connect, config: {issuer: 'https://u:p@i'}}", c + `issuer: has a user name or cannot be read: expected an https URL without credentials`},
-		{inOIDC("bearer_token_param_type: [body]"), c + "bearer_token_param_type[0]: is body, which is not supported: expected header, query or cookie"},
+		{inOIDC("bearer_token_param_type: [body]"), c + "bearer_token_param_type: has nothing but body, and bodies are not read: expected header, query or cookie"},
 		{inOIDC("bearer_token_param_type: [cookie]"), p + "bearer_token_param_type has cookie: expected bearer_token_cookie_name too"},
 		{inOIDC("bearer_token_cookie_name: c"), p + "bearer_token_cookie_name needs cookie in bearer_token_param_type"},
 		{inOIDC("verify_claims: false"), c + "verify_claims: is not supported: claims are always verified"},
@@ -220,6 +226,15 @@ func TestIgnoreUnsupported(t *testing.T) {
 		refused(t, string(src(name)), Options{IgnoreUnsupported: true})
 	}
 	const keys = "_format_version: '3.0'\nconsumers: [{username: u, hmacauth_credentials: [{key: k}]}]"
+	for _, bound := range []string{"plugins: [{name: cors, consumer: u}]", "plugins: [{name: cors, consumer_group: g}]", ""} {
+		src := "_format_version: '3.0'\nconsumers: [{username: u}]\n" + bound
+		if bound == "" {
+			src = "_format_version: '3.0'\nconsumers: [{username: u, plugins: [{name: cors}]}]"
+		}
+		if f, problems := Parse("k", []byte(src), Options{IgnoreUnsupported: true}); f == nil || len(f.Plugins) > 0 {
+			t.Errorf("%s: %v", src, problems)
+		}
+	}
 	if f, problems := Parse("k", []byte(keys), Options{IgnoreUnsupported: true}); f == nil {
 		t.Errorf("groups that no plugin reads: %v", problems)
 	}

@@ -36,6 +36,10 @@ func inUpstream(s string) string {
 }
 
 func TestRefusedShapes(t *testing.T) {
+	const object = "apiVersion: configuration.konghq.com/v1\nkind: KongPlugin\nplugin: jwt\n"
+	if got := refused(t, object, Options{}).Error(); got != "kong.yml:1: is a Kubernetes object: sallyport convert makes a declarative file of Ingresses, KongPlugins and KongConsumers" {
+		t.Error(got)
+	}
 	checkRefusals(t, []refusal{
 		{"servicez: []", "2: servicez: unknown field: did you mean services?"},
 		{"nothing_like_it: 1", "2: nothing_like_it: unknown field"},
@@ -60,6 +64,8 @@ func TestRefusedShapes(t *testing.T) {
 		{inService("read_timeout: 0"), "3: services[0].read_timeout: is 0: expected 1 to 2147483646"},
 		{inService("id: 7f3e"), `3: services[0].id: is "7f3e": expected a UUID`},
 		{inService("id: zzzzzzzz-0000-0000-0000-000000000000"), `3: services[0].id: is "zzzzzzzz-0000-0000-0000-000000000000": expected a UUID`},
+		{"services:\n\t- name: s", "3: is not YAML: line 3: found character that cannot start any token: lines are indented by blanks, not by tabs, and a text that begins with @ or ` is quoted"},
+		{inRoute("hosts: ['http://h']"), `6: services[0].routes[0].hosts[0]: is "http://h": expected a host name or an IP address, without a scheme`},
 		{"? [a]\n: b", "2: a key is a list: expected a name"},
 		{"_konnect: {runtime_group_name: g}", "2: _konnect: is not supported: is for Konnect's control plane"},
 		{"consumer_groups: [{name: g}]", "2: consumer_groups: is not supported: consumer groups are a Kong Enterprise entity"},
@@ -165,7 +171,7 @@ func TestRefusedRoutes(t *testing.T) {
 		{inRoute("headers: {x-a: ['~*(']}"), at + ".headers.x-a: is not a regular expression of RE2: missing closing ): `(`"},
 		{inRoute("regex_priority: -1"), at + ".regex_priority: is -1: expected 0 to 2147483648"},
 		{inRoute("https_redirect_status_code: 303"), at + ": https_redirect_status_code is 303: expected 426, 301, 302, 307 or 308"},
-		{inRoute("path_handling: v1"), at + ".path_handling: is not supported: Kong deprecates v1, and its traditional_compatible router ignores it"},
+		{inRoute("path_handling: v1"), at + ".path_handling: is not supported: Kong deprecates v1, and its traditional_compatible router ignores it: leave it out"},
 		{inRoute("snis: [a.example]"), at + ".snis: is not supported: route by hosts"},
 		{inRoute("sources: [{ip: 10.0.0.1}]"), at + ".sources: is not supported: is for TCP routes"},
 		{inRoute("expression: 'http.path == \"/\"'"), at + ".expression: is not supported: write hosts, paths, methods and headers (the traditional router)"},
@@ -176,6 +182,7 @@ func TestRefusedRoutes(t *testing.T) {
 		{inPath("a"), path + `is "a": expected a leading slash, or ~/ for a regular expression`},
 		{inPath(""), path + `is "": expected a leading slash, or ~/ for a regular expression`},
 		{inPath("/a b"), path + `holds " ": clients may write it in several ways; expected letters, digits and /-._~:@!$&'()*+,;=[], or a regular expression that lists the ways`},
+		{inPath("/ä"), path + `holds "ä": clients may write it in several ways; expected letters, digits and /-._~:@!$&'()*+,;=[], or a regular expression that lists the ways`},
 		{inPath("/a%20b"), path + `holds "%": clients may write it in several ways; expected letters, digits and /-._~:@!$&'()*+,;=[], or a regular expression that lists the ways`},
 		{inPath("/a//b"), path + `is not in normal form, so no request would match it: expected "/a/b"`},
 		{inPath("/a/../b"), path + `is not in normal form, so no request would match it: expected "/b"`},

@@ -33,7 +33,7 @@ func (p *parser) route(v at, service *Service) {
 		"preserve_host":              p.bool(&r.PreserveHost),
 		"regex_priority":             p.int(&priority, 0, 1<<31),
 		"https_redirect_status_code": p.int(&status, 300, 426),
-		"path_handling":              p.refuseUnless("Kong deprecates v1, and its traditional_compatible router ignores it", "v0"),
+		"path_handling":              p.refuseUnless("Kong deprecates v1, and its traditional_compatible router ignores it: leave it out", "v0"),
 		"request_buffering":          p.ignore, // bodies always stream
 		"response_buffering":         p.ignore,
 		"snis":                       p.refuseUnless("route by hosts"),
@@ -120,7 +120,7 @@ func routeHost(s string) string {
 	case n == 1:
 		return "is " + strconv.Quote(s) + ": expected the wildcard as the leftmost or rightmost label"
 	}
-	if strings.Contains(name, ":") && !strings.HasPrefix(name, "[") && strings.Count(name, ":") == 1 {
+	if strings.Contains(name, ":") && !strings.Contains(name, "/") && !strings.HasPrefix(name, "[") && strings.Count(name, ":") == 1 {
 		return "is " + strconv.Quote(s) + ": a host with a port is not supported, because ports are stripped before a route is chosen"
 	}
 	return hostName(name)
@@ -205,9 +205,9 @@ func (p *parser) routePath(v at, r *Route) {
 		p.fail(v, "is %q: expected a leading slash, or ~/ for a regular expression", s)
 		return
 	}
-	for i, c := range []byte(s) {
-		if c <= 0x20 || c >= 0x7f || strings.IndexByte("\"<>^`{|}\\#?", c) >= 0 || c == '%' {
-			p.fail(v, "holds %q: clients may write it in several ways; expected letters, digits and /-._~:@!$&'()*+,;=[], or a regular expression that lists the ways", s[i:i+1])
+	for _, c := range s {
+		if c <= 0x20 || c >= 0x7f || strings.ContainsRune("\"<>^`{|}\\#?", c) || c == '%' {
+			p.fail(v, "holds %q: clients may write it in several ways; expected letters, digits and /-._~:@!$&'()*+,;=[], or a regular expression that lists the ways", string(c))
 			return
 		}
 	}

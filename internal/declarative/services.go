@@ -155,6 +155,9 @@ func hostName(s string) string {
 	if addr, err := netip.ParseAddr(unbracket(s)); err == nil && addr.Zone() == "" {
 		return ""
 	}
+	if strings.Contains(s, "://") {
+		return "is " + strconv.Quote(s) + ": expected a host name or an IP address, without a scheme"
+	}
 	if strings.Contains(s, ":") {
 		return "is " + strconv.Quote(s) + ": expected a host without a port"
 	}

@@ -3,6 +3,7 @@ package declarative
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -49,9 +50,18 @@ func readBounded(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
+// unfilled is a variable of a shell's, or of decK's (${{ env "DECK_NAME" }}), that nobody
+// has put a value in for.
+var unfilled = regexp.MustCompile(`\$\{\{|^\$\{[A-Za-z_][A-Za-z0-9_]*\}$`)
+
 // vault resolves a string that is one reference. Kong's env vault upper-cases
-// the name and writes dashes as underscores; file is ours.
+// the name and writes dashes as underscores; file is ours. Somebody else's reference is
+// refused: as it stands it would be a secret that everybody knows who has seen the file.
 func (p *parser) vault(v at, s string) (string, bool) {
+	if unfilled.MatchString(s) {
+		p.fail(v, "is a variable that decK or a shell would have filled in, and is not text: write {vault://env/NAME}")
+		return "", false
+	}
 	ref, ok := strings.CutPrefix(s, "{vault://")
 	if !ok {
 		return s, true

@@ -37,6 +37,8 @@ const (
 var (
 	ErrEd448 = errors.New("Ed448 keys are not supported: neither Envoy nor Go's standard library can verify them; use Ed25519")
 	ErrPEM   = errors.New("not a public key in PEM: expected -----BEGIN PUBLIC KEY----- or -----BEGIN RSA PUBLIC KEY-----")
+
+	errBroken = errors.New("what stands between the lines of the PEM is no public key: expected it whole, as openssl pkey -pubout writes it")
 )
 
 // ParsePEM reads one public key: a SubjectPublicKeyInfo, or PKCS #1 for RSA.
@@ -57,6 +59,11 @@ func ParsePEM(text string) (crypto.PublicKey, error) {
 		return nil, errors.New("this is a private key: it belongs to whoever signs; put the public key here")
 	default:
 		return nil, ErrPEM
+	}
+	var structure asn1.StructuralError
+	var syntax asn1.SyntaxError
+	if errors.As(err, &structure) || errors.As(err, &syntax) {
+		return nil, errBroken
 	}
 	if err != nil {
 		return nil, err

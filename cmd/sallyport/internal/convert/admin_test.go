@@ -120,6 +120,24 @@ func TestFormsSayEveryField(t *testing.T) {
 	}
 }
 
+// Variables in what has no part in a call are no matter: in its address, in headers with
+// a token.
+func TestVariablesBesideACall(t *testing.T) {
+	const before = "curl -d name=s -d url=http://s.internal http://$HOST:$PORT/services\n"
+	for _, line := range []string{
+		"curl -H \"Kong-Admin-Token: $TOKEN\" -d paths=/r -d name=r $ADMIN/services/s/routes",
+		"curl -u \"kong:$PASSWORD\" -d paths=/r -d name=r --url \"https://${HOST}:8444/services/s/routes\"",
+		"curl -H 'Content-Type: application/json' -H \"X: a$B\" -d '{\"paths\": [\"/r\"], \"name\": \"r\"}' http://a$B.example/services/s/routes",
+		"http -f POST $HOST:8001/services/s/routes \"Kong-Admin-Token:$TOKEN\" paths=/r name=r",
+		"http -f POST :$PORT/services/s/routes paths=/r name=r",
+	} {
+		r := from(before + line + "\n")
+		if !r.Complete() || r.said() != "" || len(r.parsed(t).Routes) != 1 {
+			t.Errorf("%s: got\n%s\n%s", line, r.File, r.said())
+		}
+	}
+}
+
 // Calls that cannot be told are refused: one of them might have set a guard.
 func TestCallsThatCannotBeTold(t *testing.T) {
 	const before = "http -f POST :8001/services name=s url=http://s.internal\nhttp -f POST :8001/services/s/routes name=r paths=/r\n"
@@ -143,6 +161,13 @@ func TestCallsThatCannotBeTold(t *testing.T) {
 		"http -f POST :8001/routes/r/plugins name=jwt config.realm=$A/$B":             "only a shell can tell",
 		"http -f POST :8001/routes/r/plugins name=jwt config.realm=$A/b":              "write it out",
 		"http -f POST :8001/routes/r/plugins 'name=jwt":                               "a quote is not closed",
+		"curl -X PATCH -d url=http://$UPSTREAM/base localhost:8001/services/s":        "only a shell can tell",
+		"http -f PATCH :8001/services/s url=http://$UPSTREAM/base":                    "only a shell can tell",
+		"http -f PATCH :8001/services/s url=http://$UPSTREAM":                         "only a shell can tell",
+		"curl -d name=jwt localhost:8001/routes/$R/plugins":                           "a variable in the path",
+		"curl $OPTIONS -d name=jwt --url localhost:8001/routes/r/plugins":             "two URLs",
+		"curl -H \"X: $(cat token)\" -d name=jwt localhost:8001/routes/r/plugins":     "only a shell can tell",
+		"curl -H \"Content-Type: a/$T\" -d name=jwt localhost:8001/routes/r/plugins":  "only a shell can tell",
 	} {
 		r := from(before + line)
 		if want == "" {

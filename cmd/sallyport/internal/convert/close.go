@@ -32,6 +32,23 @@ func (d *draft) dropHarmless() {
 	}
 }
 
+// dropKongTokens takes a method out of openid-connect that Kong has on unless it is told
+// otherwise, so that every dump names it. Without it fewer are let in.
+func (d *draft) dropKongTokens() {
+	d.plugins(d.root, 0, func(p *yaml.Node) {
+		list := dig(p, "config", "auth_methods")
+		if scalar(get(p, "name")) != "openid-connect" {
+			return
+		}
+		for _, e := range slices.Clone(elements(list)) {
+			if scalar(e) == "kong_oauth2" && len(list.Content) > 1 {
+				d.note(LeftOut, e, "kong_oauth2 of "+label("plugin", p), "those tokens are in Kong's database: whoever has nothing else gets 401")
+				remove(list, e)
+			}
+		}
+	})
+}
+
 // nobody is a group that no consumer has: acl refuses whoever comes, also to somebody
 // whom nothing has authenticated, and has no exception for anonymous consumers and
 // preflights.
@@ -69,18 +86,19 @@ func (d *draft) keepClosed() {
 		}
 	}
 	delete(closed, "")
-	purge := func(list *yaml.Node, all bool) {
+	purge := func(list *yaml.Node, all bool, of string) {
 		for _, p := range slices.Clone(elements(list)) {
 			if scalar(get(p, "name")) == "acl" && !own[p] && (all || closed[reference(get(p, "route"))]) {
+				d.note(LeftOut, p, label("plugin", p)+of, "the one that refuses everything is in its place")
 				remove(list, p)
 			}
 		}
 	}
-	purge(get(d.root, "plugins"), false)
+	purge(get(d.root, "plugins"), false, "")
 	for _, s := range d.list("services") {
-		purge(get(s, "plugins"), false)
+		purge(get(s, "plugins"), false, " of "+label("service", s))
 	}
-	d.routes(func(r, _ *yaml.Node) { purge(get(r, "plugins"), d.closed[r] != nil) })
+	d.routes(func(r, _ *yaml.Node) { purge(get(r, "plugins"), d.closed[r] != nil, " of "+label("route", r)) })
 }
 
 // areClosed refuses the conversion where the product would not refuse everything on a
@@ -178,7 +196,7 @@ func (f *finding) consumer(c *yaml.Node) func() {
 		return f.drop(f.nodes[3], p, "plugin")
 	case field == "groups" || slices.Contains(unguarded, field) && len(f.steps) == 3:
 		return func() {
-			d.noteAt(LeftOut, f.where(), label("consumer", c), "%s", f.why(2))
+			d.noteAt(LeftOut, f.where(), field+" of "+label("consumer", c), "%s", f.why(3))
 			unset(c, field)
 		}
 	case (field == "jwt_secrets" || slices.Contains(unguarded, field)) && len(f.steps) > 3:

@@ -207,3 +207,42 @@ func TestInputsTogether(t *testing.T) {
 		}
 	}
 }
+
+// TestKongsTokens: a method that only lets more in does not close a route, unless there is
+// no other.
+func TestKongsTokens(t *testing.T) {
+	const head = "_format_version: '3.0'\nservices:\n- name: s\n  url: http://h\n  routes:\n  - name: r\n    paths: [/]\n    plugins:\n" +
+		"    - {name: openid-connect, config: {issuer: 'https://i', audience: [a], auth_methods: "
+	r := from(head + "[kong_oauth2, bearer]}}\n")
+	if r.said() != "in:9: left out: kong_oauth2 of plugin openid-connect: those tokens are in Kong's database: whoever has nothing else gets 401\n" {
+		t.Error(r.said())
+	}
+	if f := r.parsed(t); len(f.Plugins) != 1 || f.Plugins[0].OIDC == nil {
+		t.Errorf("got\n%s", r.File)
+	}
+	if r := from(head + "[kong_oauth2]}}\n"); !strings.Contains(r.said(), "closed: route r: ") {
+		t.Error(r.said())
+	}
+}
+
+// TestClosedBeside: what stands beside the guard that could not be converted is kept, or
+// said to be left out.
+func TestClosedBeside(t *testing.T) {
+	r := from("_format_version: '3.0'\nservices:\n- name: s\n  url: http://h\n  routes:\n  - name: r\n    paths: [/]\n    plugins:\n" +
+		"    - {name: jwt, config: {claims_to_verify: [exp]}}\n    - {name: acl, config: {allow: [g]}}\n    - {name: ip-restriction}\n")
+	if !strings.Contains(r.said(), "in:10: left out: plugin acl of route r: the one that refuses everything is in its place\n") || len(r.parsed(t).Plugins) != 2 {
+		t.Errorf("got\n%s\n%s", r.File, r.said())
+	}
+	r = from(ingress(`konghq.com/override: x, konghq.com/plugins: "tokens, nowhere"`, "/p", "Prefix") + plugin)
+	for _, want := range []string{
+		"closed: route n.i.s.a.example.80: Ingress n/i has the annotation konghq.com/override, which may be meant to guard it\n",
+		"left out: plugin nowhere of route n.i.s.a.example.80: Ingress n/i: the plugin nowhere is not among the inputs\n",
+	} {
+		if !strings.Contains(r.said(), want) {
+			t.Errorf("not said: %s\n%s", want, r.said())
+		}
+	}
+	if f := r.parsed(t); len(f.Plugins) != 2 || f.Plugins[0].ACL == nil || f.Plugins[1].JWT == nil {
+		t.Errorf("got\n%s", r.File)
+	}
+}

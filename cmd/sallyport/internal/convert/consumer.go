@@ -59,7 +59,7 @@ func (c *cluster) consumer(o *object) {
 		push(e, known.collection, made)
 	}
 	if groups := get(o.node, "consumerGroups"); len(elements(groups)) > 0 {
-		c.d.note(LeftOut, groups, o.label(), "consumerGroups: consumer groups are a Kong Enterprise entity")
+		c.d.note(LeftOut, groups, "consumerGroups of "+o.label(), "consumer groups are a Kong Enterprise entity")
 	}
 	c.noGuards(o)
 	push(c.d.root, "consumers", e)

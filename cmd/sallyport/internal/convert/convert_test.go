@@ -87,3 +87,21 @@ func TestGolden(t *testing.T) {
 		})
 	}
 }
+
+// TestVariables: what decK fills in from the environment is a reference, and what is a
+// variable and more closes what it guards.
+func TestVariables(t *testing.T) {
+	const head = "_format_version: '3.0'\nservices:\n- name: s\n  url: http://h\n  routes: [{name: r, paths: [/]}]\n  plugins:\n  - name: openid-connect\n    config: {issuer: 'https://i', audience: [a], auth_methods: [bearer, introspection], client_id: c, client_secret: "
+	r := from(head + `'${{ env "DECK_SECRET" }}'}` + "\n")
+	if !strings.Contains(string(r.File), "client_secret: '{vault://env/DECK_SECRET}'") {
+		t.Errorf("got\n%s\n%s", r.File, r.said())
+	}
+	if r.said() != "in:8: changed: DECK_SECRET: decK's variable is read from the environment by sallyport: {vault://env/DECK_SECRET}\n" {
+		t.Errorf("said %s", r.said())
+	}
+	r.parsed(t)
+	r = from(head + `'x${{ env "DECK_SECRET" }}'}` + "\n")
+	if !strings.Contains(r.said(), "in:8: closed: route r: ") || strings.Contains(string(r.File), "DECK_SECRET") {
+		t.Errorf("got\n%s\n%s", r.File, r.said())
+	}
+}

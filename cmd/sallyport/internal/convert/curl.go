@@ -24,19 +24,31 @@ func curl(words []word) (c call, err error) {
 	asJSON, query := false, false
 	var bodies [][2]string // option and argument
 	for i := 0; i < len(words); i++ {
-		w, err := words[i].value()
-		if err != nil {
-			return c, err
-		}
-		name, argument, next := option(w)
+		w := words[i].text
+		var argument string
+		name, _, next := option(w)
 		known := curlArguments[name] || curlData[name] || name == "-X" || name == "--request" || name == "--url"
+		read := word.value
+		if name == "" && !isRedirect(w) {
+			read = word.address
+		}
 		if known && next {
 			if i++; i >= len(words) {
 				return c, fmt.Errorf("has %s without an argument", name)
 			}
-			if argument, err = words[i].value(); err != nil {
+			switch {
+			case name == "--url":
+				read = word.address
+			case curlArguments[name] && !isContentType(words[i].text):
+				read = word.ignored
+			}
+			if argument, err = read(words[i]); err != nil {
 				return c, err
 			}
+		} else if w, err = read(words[i]); err != nil {
+			return c, err
+		} else {
+			name, argument, _ = option(w)
 		}
 		switch {
 		case name == "" && isRedirect(w):
@@ -45,7 +57,7 @@ func curl(words []word) (c call, err error) {
 			}
 		case name == "" && address == "":
 			address = w
-		case name == "":
+		case name == "", name == "--url" && address != "":
 			return c, errors.New("has two URLs, or a word that is none of its options")
 		case name == "-X" || name == "--request":
 			c.method = strings.ToUpper(argument)
@@ -55,8 +67,8 @@ func curl(words []word) (c call, err error) {
 			bodies = append(bodies, [2]string{name, argument})
 			asJSON = asJSON || name == "--json"
 		case name == "-H" || name == "--header":
-			header, value, _ := strings.Cut(argument, ":")
-			asJSON = asJSON || strings.EqualFold(strings.TrimSpace(header), "content-type") && strings.Contains(strings.ToLower(value), "json")
+			_, value, _ := strings.Cut(argument, ":")
+			asJSON = asJSON || isContentType(argument) && strings.Contains(strings.ToLower(value), "json")
 		case name == "-G" || name == "--get":
 			query = true
 		case curlFlags[name] || known:
@@ -79,6 +91,12 @@ func curl(words []word) (c call, err error) {
 	}
 	c.path, err = apiPath(address)
 	return c, err
+}
+
+// isContentType reports whether a header says what a body is.
+func isContentType(header string) bool {
+	name, _, _ := strings.Cut(header, ":")
+	return strings.EqualFold(strings.TrimSpace(name), "content-type")
 }
 
 // option takes an option apart: --url x, -X post, -Xpost, -sSXpost. next says that its

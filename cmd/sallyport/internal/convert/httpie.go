@@ -18,10 +18,10 @@ var (
 
 // httpie reads the words behind http: options, a method, a URL, and items.
 func httpie(words []word) (c call, err error) {
-	var rest []string
+	var rest []word
 	for i := 0; i < len(words); i++ {
-		w, err := words[i].value()
-		if err != nil {
+		w := words[i].text
+		if err := words[i].told(); err != nil {
 			return c, err
 		}
 		name, _, hasValue := strings.Cut(w, "=")
@@ -31,7 +31,7 @@ func httpie(words []word) (c call, err error) {
 				i++
 			}
 		case !strings.HasPrefix(w, "-") || len(w) < 2:
-			rest = append(rest, w)
+			rest = append(rest, words[i])
 		case httpFlags[name], httpArguments[name] && hasValue:
 		case httpArguments[name]:
 			i++
@@ -39,23 +39,32 @@ func httpie(words []word) (c call, err error) {
 			return c, fmt.Errorf("has the option %s, which is not known here", name)
 		}
 	}
-	if len(rest) > 0 && isMethod(rest[0]) {
-		c.method, rest = strings.ToUpper(rest[0]), rest[1:]
+	if len(rest) > 0 && isMethod(rest[0].text) {
+		c.method, rest = strings.ToUpper(rest[0].text), rest[1:]
 	}
 	if len(rest) == 0 {
 		return c, errors.New("has no URL")
 	}
-	if c.path, err = apiPath(rest[0]); err != nil {
+	address, err := rest[0].address()
+	if err != nil {
 		return c, err
 	}
-	for _, item := range rest[1:] {
-		f, sent, err := httpItem(item)
+	if c.path, err = apiPath(address); err != nil {
+		return c, err
+	}
+	for _, w := range rest[1:] {
+		if _, sent, err := httpItem(w.text); err == nil && !sent {
+			continue // a header or a parameter of the query, whatever it says
+		}
+		item, err := w.value()
 		if err != nil {
 			return c, err
 		}
-		if sent {
-			c.fields = append(c.fields, f)
+		f, _, err := httpItem(item)
+		if err != nil {
+			return c, err
 		}
+		c.fields = append(c.fields, f)
 	}
 	if c.method == "" {
 		c.method = "GET"

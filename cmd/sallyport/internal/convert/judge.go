@@ -18,6 +18,7 @@ const maxRounds = 50
 // refuses, and returns the file that it accepts.
 func (d *draft) judge() []byte {
 	d.dropHarmless()
+	d.dropKongTokens()
 	for range maxRounds {
 		d.keepClosed()
 		src, err := d.encode()

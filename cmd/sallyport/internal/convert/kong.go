@@ -1,6 +1,8 @@
 package convert
 
 import (
+	"regexp"
+
 	"go.yaml.in/yaml/v4"
 
 	"github.com/sallyport-auth/sallyport/internal/declarative"
@@ -20,6 +22,7 @@ func (d *draft) declarative(doc *yaml.Node) {
 	}
 	d.defaults(doc)
 	d.oldGroups(doc)
+	d.variables(doc, 0)
 	head := &d.root.Content[0].HeadComment
 	*head = join(*head, doc.HeadComment)
 	for i := 0; i+1 < len(doc.Content); i += 2 {
@@ -105,6 +108,26 @@ func (d *draft) oldGroups(doc *yaml.Node) {
 			}
 		}
 	})
+}
+
+// deckVariable is a text that decK fills in from the environment.
+var deckVariable = regexp.MustCompile(`^\$\{\{\s*env\s+"([A-Za-z_][A-Za-z0-9_]*)"\s*\}\}$`)
+
+// variables makes references of what decK fills in. What is a variable and more is left
+// as it is, and the parser refuses it.
+func (d *draft) variables(n *yaml.Node, depth int) {
+	if depth > maxDepth {
+		return
+	}
+	if n.Kind == yaml.ScalarNode {
+		if m := deckVariable.FindStringSubmatch(n.Value); m != nil {
+			n.Value, n.Style = "{vault://env/"+m[1]+"}", yaml.SingleQuotedStyle
+			d.note(Changed, n, m[1], "decK's variable is read from the environment by sallyport: %s", n.Value)
+		}
+	}
+	for _, e := range n.Content {
+		d.variables(e, depth+1)
+	}
 }
 
 // plugins calls yield for each plugin below a value.

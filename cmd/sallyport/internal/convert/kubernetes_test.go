@@ -53,7 +53,7 @@ func TestAnnotations(t *testing.T) {
 		{`kubectl.kubernetes.io/last-applied-configuration: "{}"`, "name: i.i", ""},
 		{`konghq.com/rewrite: /x`, "name: i.i", "left out: Ingress n/i: the annotation konghq.com/rewrite is not converted"},
 		{`konghq.com/host-header: x`, "name: i.i", "the annotation konghq.com/host-header is not converted"},
-		{`konghq.com/path-handling: v1`, "name: i.i", "path_handling: is not supported"},
+		{`konghq.com/path-handling: v1`, "name: i.i", "path_handling of route n.i.s.a.example.80: is not supported"},
 		{`konghq.com/plugins: tokens`, "plugins:\n    - name: jwt\n", ""},
 		{`konghq.com/plugins: "tokens, "`, "plugins:\n    - name: jwt\n", ""},
 		{`konghq.com/plugins: nowhere`, nobody, "closed: route n.i.s.a.example.80: Ingress n/i: the plugin nowhere is not among the inputs"},

@@ -68,7 +68,7 @@ func (f *finding) extra(kind string, depth int, list []string) func() {
 	}
 	entity, key := f.nodes[depth], f.steps[depth].key
 	return func() {
-		f.d.noteAt(LeftOut, f.where(), label(kind, entity), "%s", f.why(depth))
+		f.d.noteAt(LeftOut, f.where(), key+" of "+label(kind, entity), "%s", f.why(depth+1))
 		unset(entity, key)
 	}
 }

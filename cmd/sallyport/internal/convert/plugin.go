@@ -60,9 +60,6 @@ func (c *cluster) bind() {
 		}
 	}
 	for _, b := range c.bindings {
-		if c.d.closed[b.to] != nil {
-			continue
-		}
 		p := c.plugin(b.of.namespace, b.name)
 		why := ""
 		var made *yaml.Node
@@ -79,11 +76,14 @@ func (c *cluster) bind() {
 			push(b.to, "plugins", made)
 			continue
 		}
-		if b.of.kind != "Service" {
-			c.d.close(b.to, c.d.from[b.of.node], "%s: %s", b.of.label(), why)
-			continue
+		routes := []*yaml.Node{b.to}
+		if b.of.kind == "Service" {
+			routes = elements(get(b.to, "routes"))
 		}
-		for _, r := range elements(get(b.to, "routes")) {
+		for _, r := range routes {
+			if c.d.closed[r] != nil && b.name != "" {
+				c.d.noteAt(LeftOut, c.d.from[b.of.node], "plugin "+b.name+" of "+label("route", r), "%s: %s", b.of.label(), why)
+			}
 			c.d.close(r, c.d.from[b.of.node], "%s: %s", b.of.label(), why)
 		}
 	}

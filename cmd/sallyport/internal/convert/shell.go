@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// word is one word of a command line. variable is set where the whole of its value is
-// one variable.
+// word is one word of a command line. In its text variableHere stands for each variable.
 type word struct {
 	text     string
-	variable string
-	unknown  bool // a part of it only a shell could tell
+	variable string // the first one
+	mixed    bool   // there is more than one, or it is not the whole of a value, NAME=$VARIABLE
+	unknown  bool   // a part of it only a shell could tell
 }
 
 // command is one simple command of a script.
@@ -194,11 +194,11 @@ func (s *splitter) variable() {
 		return
 	}
 	s.i += length
-	// A field's value is one variable where nothing but NAME= stands before it, and a
-	// URL's beginning may be one.
 	before := s.word.text
-	s.word.unknown = s.word.unknown || s.word.variable != "" || before != "" && !strings.HasSuffix(before, "=") && !strings.HasSuffix(before, "://")
-	s.word.variable = name
+	s.word.mixed = s.word.mixed || s.word.variable != "" || before != "" && !strings.HasSuffix(before, "=")
+	if s.word.variable == "" {
+		s.word.variable = name
+	}
 	s.put(variableHere)
 }
 
@@ -255,27 +255,57 @@ const variableHere = "\x00"
 
 // clientCall reads the call of a client.
 func clientCall(words []word) (call, error) {
-	for _, w := range words {
-		if w.unknown || strings.Contains(w.text, variableHere) != (w.variable != "") {
-			return call{}, errors.New("has something that only a shell can tell: write the value out, or let it be one variable, NAME=$VARIABLE")
-		}
-	}
 	if path.Base(words[0].text) == "curl" {
 		return curl(words[1:])
 	}
 	return httpie(words[1:])
 }
 
+var errShell = errors.New("has something that only a shell can tell: write the value out, or let it be one variable, NAME=$VARIABLE")
+
+// told is an error where something in the word is neither text nor a variable.
+func (w word) told() error {
+	if w.unknown || strings.Contains(w.text, variableHere) != (w.variable != "") {
+		return errShell
+	}
+	return nil
+}
+
 // value returns the text of a word, with a reference in the place of a variable.
 func (w word) value() (string, error) {
-	before, after, found := strings.Cut(w.text, variableHere)
-	switch {
-	case !found:
-		return w.text, nil
-	case after == "" && !strings.HasSuffix(before, "://"):
-		return before + "{vault://env/" + w.variable + "}", nil
-	case before == "" || strings.HasSuffix(before, "://"):
-		return before + "admin.invalid" + after, nil // of the admin API's address only the path counts
+	if err := w.told(); err != nil || w.variable == "" {
+		return w.text, err
 	}
-	return "", errors.New("has a value that is a variable and more: write it out")
+	before, after, _ := strings.Cut(w.text, variableHere)
+	switch {
+	case w.mixed:
+		return "", errShell
+	case after != "":
+		return "", errors.New("has a value that is a variable and more: write it out")
+	}
+	return before + "{vault://env/" + w.variable + "}", nil
+}
+
+// ignored reads a word that has no part in what is asked for, such as a header with a
+// token.
+func (w word) ignored() (string, error) { return "", w.told() }
+
+// address returns the admin API's address, of which only the path counts: what comes
+// before may hold variables.
+func (w word) address() (string, error) {
+	if err := w.told(); err != nil {
+		return "", err
+	}
+	scheme, rest, found := strings.Cut(w.text, "://")
+	if !found {
+		scheme, rest = "http", w.text
+	}
+	host, path, _ := strings.Cut(rest, "/")
+	if strings.Contains(scheme+path, variableHere) {
+		return "", errors.New("has a variable in the path of its URL: write it out")
+	}
+	if strings.Contains(host, variableHere) {
+		return "http://admin.invalid/" + path, nil
+	}
+	return w.text, nil
 }
