@@ -96,7 +96,7 @@ func (o *explainOptions) run(cmd *cobra.Command) error {
 	switch {
 	case trace.Decision.Outcome == explain.Allowed:
 		return nil
-	case o.bundle != "" && trace.Decision.Reason == reason.SidecarUnreachable.Error():
+	case o.bundle != "" && trace.Unanswered():
 		return usageError{errors.New("--bundle: what becomes of this request cannot be said: it is decided by a credential, a session or the issuer, " +
 			"which are not in a bundle: leave --bundle out, or ask the sidecar that runs (--sidecar)")}
 	}

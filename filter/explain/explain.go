@@ -60,6 +60,10 @@ func Run(f *declarative.File, encoded string, r Request, ask Ask) (*Trace, error
 	return t, nil
 }
 
+// Unanswered reports whether the request was refused because nobody answered a question:
+// what becomes of it elsewhere cannot be said.
+func (t *Trace) Unanswered() bool { return t.Decision.Reason == reason.SidecarUnreachable.Error() }
+
 // unrun says why a chain did not run, for the reasons that come before it.
 var unrun = map[reason.Code]string{
 	reason.RequestMalformed: "the request can be read in more than one way",
