@@ -99,8 +99,14 @@ func (l *loginReader) fields(p *parser) fields {
 		"revocation_endpoint_auth_method": func(v at) {
 			p.text(&l.revocationAuth, clientAuth)(v)
 		},
-		"client_alg":   p.oneOrMore(&l.clientAlg, oneOf("RS256", "PS256", "ES256")),
-		"scopes":       p.oneOrMore(&l.Scopes, scopeName),
+		"client_alg": p.oneOrMore(&l.clientAlg, oneOf("RS256", "PS256", "ES256")),
+		"scopes": func(v at) {
+			var list []string
+			before := p.errors
+			if p.oneOrMore(&list, scopeName)(v); p.errors == before {
+				l.Scopes = strings.Fields(strings.Join(list, " ")) // which is how they are sent
+			}
+		},
 		"redirect_uri": p.oneOrMore(&l.RedirectURIs, httpURL),
 		"max_age": func(v at) {
 			p.int(&maxAge, 0, maxSeconds)(v)
@@ -402,8 +408,8 @@ func loginToken(s string) string {
 // scopeName is a check (RFC 6749 §3.3).
 func scopeName(s string) string {
 	for i := range len(s) {
-		if c := s[i]; c <= 0x20 || c == '"' || c == '\\' || c >= 0x7f {
-			return "is no scope: expected one without blanks in each element, such as [openid, profile]"
+		if c := s[i]; c < 0x20 || c == '"' || c == '\\' || c >= 0x7f {
+			return "is no scope: expected printable ASCII without quotes and backslashes"
 		}
 	}
 	return notEmpty(s)

@@ -138,6 +138,12 @@ func (c *cluster) backend(o *object, b, at *yaml.Node) (name string, service *ya
 		return name, s
 	}
 	c.upstream(s, k, svc+"."+o.namespace+"."+clusterDomain, port)
+	if k == nil {
+		if c.absent == nil {
+			c.absent = map[string][]*yaml.Node{}
+		}
+		c.absent[o.namespace] = append(c.absent[o.namespace], s)
+	}
 	return name, s
 }
 

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -28,7 +29,9 @@ type cluster struct {
 	by      map[[3]string]*object // kind, namespace and name
 	// upstreams are the services of the file by namespace, name and port.
 	upstreams map[string]*yaml.Node
-	bindings  []*binding
+	// absent are those of them whose Service is not among the inputs, by namespace.
+	absent   map[string][]*yaml.Node
+	bindings []*binding
 }
 
 // add takes an object in, or those of a list.
@@ -99,6 +102,24 @@ func (c *cluster) convert() {
 	for _, o := range c.objects {
 		if (o.kind == "KongPlugin" || o.kind == "KongClusterPlugin") && o.used == 0 && c.ours(o) {
 			c.d.note(LeftOut, o.node, o.label(), "is bound to nothing: no Ingress, and no Service of one, names it in konghq.com/plugins")
+			if guardObject(o) {
+				c.suspect(o)
+			}
+		}
+	}
+}
+
+// suspect closes the routes of services that a guard which is bound to nothing may be meant
+// for: Services that are not among the inputs, and may name it.
+func (c *cluster) suspect(guard *object) {
+	for _, namespace := range slices.Sorted(maps.Keys(c.absent)) {
+		if guard.kind == "KongPlugin" && guard.namespace != namespace {
+			continue
+		}
+		for _, s := range c.absent[namespace] {
+			for _, r := range elements(get(s, "routes")) {
+				c.d.close(r, c.d.from[s], "its Service is not among the inputs, and may name %s, which is bound to nothing: add the Service, or take the plugin out", guard.label())
+			}
 		}
 	}
 }

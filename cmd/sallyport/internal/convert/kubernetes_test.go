@@ -168,6 +168,12 @@ func TestObjects(t *testing.T) {
 			"metadata: {name: c, labels: {konghq.com/credential: jwt}}\ndata: {key: YQ==, secret: YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE=}\n",
 			"- key: a\n    secret: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", ""},
 		{"a Service that is not there", strings.Replace(guarded, "kind: Service", "kind: Namespace", 1) + plugin, "- name: jwt", "the Service is not among the inputs"},
+		{"a Service that is not there and may name a guard", strings.Replace(ingress("", "/p", "Prefix"), "kind: Service", "kind: Namespace", 1) + plugin, nobody,
+			"may name KongPlugin n/tokens, which is bound to nothing: add the Service, or take the plugin out"},
+		{"one that may name a plugin of another namespace", strings.Replace(ingress("", "/p", "Prefix"), "kind: Service", "kind: Namespace", 1) +
+			strings.Replace(plugin, "namespace: n", "namespace: m", 1), "    - ~/p$\n", "the Service is not among the inputs"},
+		{"one that may name what guards nothing", strings.Replace(ingress("", "/p", "Prefix"), "kind: Service", "kind: Namespace", 1) +
+			strings.Replace(plugin, "jwt", "cors", 1), "    - ~/p$\n", "the Service is not among the inputs"},
 		{"a Service with a plugin", strings.Replace(guarded, "metadata: {name: s,", "metadata: {annotations: {konghq.com/plugins: tokens}, name: s,", 1) + plugin,
 			"  plugins:\n  - name: jwt\n", ""},
 		{"a Service with one that is not there", strings.Replace(guarded, "metadata: {name: s,", "metadata: {annotations: {konghq.com/plugins: lost}, name: s,", 1) + plugin,
