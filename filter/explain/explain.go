@@ -206,6 +206,16 @@ func groups(c *bundle.ACL, end *outcome, over bool) Plugin {
 	if c.Deny {
 		check.Detail = "denies " + strings.Join(c.Groups, ", ")
 	}
+	for i := range end.asked { // the last who was found counts
+		c := end.asked[i].answer.Consumer
+		if cred := end.asked[i].answer.Credential; cred != nil {
+			c = cred.Consumer
+		}
+		if c != nil {
+			detail, _, _ := strings.Cut(check.Detail, "; ")
+			check.Detail = detail + "; " + consumer(c) + " has " + firstOf(strings.Join(c.Groups, ", "), "none")
+		}
+	}
 	out.Outcome, out.Reason = Accepted, reason.Allowed.Error()
 	if end.step.Kind != policy.Allow {
 		out.Outcome, out.Reason = Refused, end.step.Reason.Error()
