@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/abi"
 	"github.com/sallyport-auth/sallyport/internal/bundle"
+	"github.com/sallyport-auth/sallyport/internal/jose"
 	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/internal/wire"
 )
@@ -93,6 +94,8 @@ func TestMethods(t *testing.T) {
 		"an opaque token":                     {all, answers, []abi.Pair{withToken("opaque")}, reason.Allowed, "introspection"},
 		"a JWE":                               {all, answers, []abi.Pair{withToken("a.b.c.d.e")}, reason.Allowed, "introspection"},
 		"a JWT of a shared secret":            {all, answers, []abi.Pair{withToken(secretToken("i", ""))}, reason.Allowed, "introspection"},
+		"a JWT without a signature":           {all, nil, []abi.Pair{withToken(jws(`{"alg":"none"}`, `{"iss":"i"}`, ""))}, reason.AlgorithmUnsupported, ""},
+		"a JWT of an unknown algorithm":       {all, nil, []abi.Pair{withToken(jws(`{"alg":"ES256K"}`, `{"iss":"i"}`, "s"))}, reason.AlgorithmUnsupported, ""},
 		"a JWT where none is verified":        {all[1:], answers, []abi.Pair{withToken(issued(""))}, reason.Allowed, "introspection"},
 		"without introspection":               {[]bundle.Method{bundle.Bearer, bundle.UserInfo}, answers, []abi.Pair{withToken("opaque")}, reason.Allowed, "userinfo"},
 		"opaque, verified only":               {all[:1], nil, []abi.Pair{withToken("opaque")}, reason.TokenMalformed, ""},
@@ -391,5 +394,19 @@ func TestFetchedTokens(t *testing.T) {
 	if s.Kind != Allow || !slices.Contains(s.Edits.Set, abi.Pair{Key: "authorization", Value: "Bearer another"}) ||
 		!slices.Contains(s.Edits.Remove, "refresh-token") || !slices.Contains(s.Edits.Response, abi.Pair{Key: "refresh-token", Value: "the next one"}) {
 		t.Errorf("a refresh token: %v %+v", s.Reason, s.Edits)
+	}
+}
+
+// A token of an algorithm that the file does not allow is not asked about, one with HMAC
+// is.
+func TestPinnedAlgorithms(t *testing.T) {
+	p := inquiring("o", bundle.Bearer, bundle.Introspection)
+	p.OIDC.Algorithms = []jose.Alg{jose.ES256}
+	e := engineWith(t, &verdicts{say: wire.Valid}, map[string][]*bundle.Plugin{"r": {p}})
+	if s, asked := inquired(t, e, start, "r", nil, withToken(issued(""))); s.Reason != reason.AlgorithmMismatch || len(asked) > 0 {
+		t.Errorf("%v after %q", s.Reason, asked)
+	}
+	if s, asked := inquired(t, e, start, "r", map[string]wire.Answer{"introspection": active("t", "")}, withToken(secretToken("i", ""))); s.Kind != Allow || len(asked) != 1 {
+		t.Errorf("HMAC: %v after %q", s.Reason, asked)
 	}
 }

@@ -45,7 +45,7 @@ func (r *run) method(p *bundle.Plugin) (reason.Code, *Question) {
 		case question != nil:
 			return reason.Unspecified, question
 		case found == reason.CredentialMissing:
-		case !leaves(m, found):
+		case !r.leaves(m, found):
 			return found, nil
 		case code == reason.CredentialMissing:
 			code = found
@@ -72,16 +72,18 @@ func (r *run) by(p *bundle.Plugin, m bundle.Method) (reason.Code, *Question) {
 }
 
 // leaves reports whether another method may still judge a credential that one has
-// refused. Of a token that public keys cannot verify, the issuer may know more. Whoever
-// else is refused is refused: a JWT whose signature is only written in another way would
-// escape what is asked of its claims.
-func leaves(m bundle.Method, code reason.Code) bool {
+// refused. Of a token that public keys cannot verify, the issuer may know more: one that
+// is no JWT, or one with HMAC. Whoever else is refused is refused: a JWT without a
+// signature, or whose signature is only written in another way, would escape what is
+// asked of its claims.
+func (r *run) leaves(m bundle.Method, code reason.Code) bool {
 	switch m {
 	case bundle.Bearer:
 		switch code {
-		case reason.TokenMalformed, reason.TokenEncrypted, reason.TokenEncoding, reason.TokenJSON,
-			reason.AlgorithmUnsupported, reason.AlgorithmMismatch:
+		case reason.TokenMalformed, reason.TokenEncrypted, reason.TokenEncoding, reason.TokenJSON:
 			return true
+		case reason.AlgorithmMismatch:
+			return r.try.known.token.Alg.Family() == jose.HMAC
 		}
 	case bundle.Password:
 		return code == reason.CredentialRefused || code == reason.Unjudgeable // it may be a client's
