@@ -45,6 +45,7 @@ var oidcFields = []row{
 	{"cache_ttl_resurrect", Refused, "", "an answer that has ended is not used again: where the issuer is away callers get 503", ""},
 	{"cache_user_info", Same, "", "", "TestInquiryFields"},
 	{"claims_forbidden", Same, "", "", "TestInquiries"},
+	{"claims_required", Ours, "", "any number of further claims, each with what it has to list", "vector oidc, further claims; vector oidc, further claims, one missing"},
 	{"client_alg", Differs, "", "RS256, PS256 and ES256, of the keys that are made here; client_secret_jwt has to become private_key_jwt", "TestClients"},
 	{"client_arg", Refused, "client_id", "a request cannot choose the client: give each client a route with a plugin of its own", ""},
 	{"client_auth", Differs, "", "client_secret_basic, client_secret_post, private_key_jwt, none; client_secret_jwt and mutual TLS are refused", "TestClients"},

@@ -178,3 +178,18 @@ plugins:
 		}
 	}
 }
+
+// TestClaimsRequired: pairs beyond Kong's four.
+func TestClaimsRequired(t *testing.T) {
+	checkAccepted(t, []accepted{
+		{"auth_methods: [bearer]\naudience: [a]\nclient_id: null\nclient_secret: null\nclaims_required: [{claim: tenant, required: [a, 'b c']}, {claim: [x, y], required: z}]\nscopes_required: [s]",
+			func(c *OIDCConfig) any { return c.Required }, "[{scopes [scope] [s]} {claims [tenant] [a b c]} {claims [x y] [z]}]", ""},
+	})
+	checkRefusedFields(t, []refusedField{
+		{"claims_required: [{claim: a}]", "[0]: has no claim or nothing required of it: expected both"},
+		{"claims_required: [{required: [a]}]", "[0]: has no claim or nothing required of it: expected both"},
+		{"claims_required: [{claim: a, required: ['']}]", "[0].required[0]: is empty"},
+		{"claims_required: [{claim: a, required: [b], any: c}]", "[0].any: unknown field"},
+		{"claims_required: [a]", `[0]: is "a": expected a mapping`},
+	})
+}

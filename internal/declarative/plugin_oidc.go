@@ -55,9 +55,10 @@ type DiscoveryHeader struct {
 	Value redact.Secret
 }
 
-// Required is one of Kong's pairs x_claim and x_required.
+// Required is one of Kong's pairs x_claim and x_required, or an element of claims_required,
+// a field beyond Kong: there may be any number of those.
 type Required struct {
-	What  string // scopes, audience, groups, roles
+	What  string // scopes, audience, groups, roles; claims for one of claims_required
 	Claim []string
 	Any   []string
 }
@@ -69,6 +70,7 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 	c := &OIDCConfig{RunOnPreflight: true, Verify: true, Timeout: 10000}
 	var methods, places, algorithms, headers, values []string
 	var methodsSet bool
+	var more []Required
 	cookie := ""
 	pairs := map[string]*Required{
 		"scopes":   {What: "scopes", Claim: []string{"scope"}},
@@ -130,12 +132,25 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 		"accept_id_tokens": p.idTokens(&c.AcceptIDTokens),
 		"realm":            p.text(&c.Realm, printable),
 	}
+	known["claims_required"] = p.list(func(v at) {
+		r := Required{What: "claims"}
+		before := p.errors
+		p.record(v, fields{"claim": p.oneOrMore(&r.Claim, claimName), "required": p.oneOrMore(&r.Any, requirement)})
+		if p.errors > before {
+			return
+		}
+		if len(r.Claim) == 0 || len(r.Any) == 0 {
+			p.fail(v, "has no claim or nothing required of it: expected both")
+			return
+		}
+		more = append(more, r)
+	})
 	for name, pair := range pairs {
 		known[name+"_claim"] = p.oneOrMore(&pair.Claim, claimName)
 		known[name+"_required"] = p.oneOrMore(&pair.Any, requirement)
 	}
-	for _, more := range []fields{login.fields(p), identity.fields(p), inquiry.fields(p)} {
-		for name, read := range more {
+	for _, list := range []fields{login.fields(p), identity.fields(p), inquiry.fields(p)} {
+		for name, read := range list {
 			known[name] = read
 		}
 	}
@@ -160,6 +175,7 @@ func (p *parser) oidcConfig(v, config, shared at) *OIDCConfig {
 			c.Required = append(c.Required, *pairs[name])
 		}
 	}
+	c.Required = append(c.Required, more...)
 	for _, name := range algorithms {
 		a := jose.ParseAlg(name)
 		if a.Family() == jose.HMAC {
