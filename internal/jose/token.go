@@ -30,7 +30,7 @@ type Token struct {
 	Header
 	Raw          string // the token
 	SigningInput string // its first two parts and the dot between them
-	Signature    string // the decoded third part
+	signature    string // the decoded third part
 	Claims       jsonx.Doc
 }
 
@@ -80,20 +80,30 @@ func (p *Parser) Parse(raw string) (*Token, reason.Code) {
 // Keep leaves the last token, and all texts that were taken from it, their memory.
 func (p *Parser) Keep() { p.token, p.space, p.nodes = nil, nil, jsonx.Parser{} }
 
-// Clone returns a copy of its own that takes no more memory than it needs.
+// Clone returns a copy of its own that takes no more memory than it needs, the decoded
+// signature left out.
 func (t *Token) Clone() *Token {
 	claims := t.Claims.Source()
-	space := make([]byte, 0, len(t.Raw)+len(claims)+len(t.Signature))
-	space = append(append(append(space, t.Raw...), claims...), t.Signature...)
+	space := make([]byte, 0, len(t.Raw)+len(claims))
+	space = append(append(space, t.Raw...), claims...)
 	all := text(space)
 	rest := all[len(t.Raw):]
 	return &Token{
 		Header:       t.Header,
 		Raw:          all[:len(t.Raw)],
 		SigningInput: all[:len(t.SigningInput)],
-		Claims:       t.Claims.Clone(rest[:len(claims)]),
-		Signature:    rest[len(claims):],
+		Claims:       t.Claims.Clone(rest),
 	}
+}
+
+// Signature returns the decoded signature. A clone decodes it anew: it is for remembering
+// a token whose signature has been judged.
+func (t *Token) Signature() string {
+	if t.signature != "" {
+		return t.signature
+	}
+	_, signature, _ := decode(nil, t.Raw[len(t.SigningInput)+1:])
+	return signature
 }
 
 func (p *Parser) parse(raw string) reason.Code {
@@ -127,7 +137,7 @@ func (p *Parser) parse(raw string) reason.Code {
 	if t.Claims, code = object(&p.nodes, source, MaxToken); code != 0 {
 		return code
 	}
-	if _, t.Signature, ok = decode(space, raw[last+1:]); !ok || t.Signature == "" {
+	if _, t.signature, ok = decode(space, raw[last+1:]); !ok || t.signature == "" {
 		return reason.SignatureEncoding
 	}
 	return 0

@@ -195,7 +195,7 @@ func keptConsumers(e *Engine) (n int) {
 func keptTokens(e *Engine) (n int) {
 	for _, c := range e.tokens.entries {
 		tok := c.value.token
-		n += 256 + len(tok.Raw) + tok.Header.Doc.Size() + tok.Claims.Size() + len(tok.Signature)
+		n += 256 + len(tok.Raw) + tok.Header.Doc.Size() + tok.Claims.Size()
 	}
 	return n
 }

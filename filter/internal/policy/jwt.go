@@ -110,7 +110,7 @@ func (r *run) credential(p *bundle.Plugin, key string) (*bundle.Credential, reas
 		KeyID: tok.KeyID, Alg: tok.Alg,
 	}}
 	if !tok.Alg.Native() {
-		q.Input, q.Signature = tok.SigningInput, tok.Signature
+		q.Input, q.Signature = tok.SigningInput, tok.Signature()
 	}
 	q.Identity = identify(q)
 	return nil, reason.Unspecified, q

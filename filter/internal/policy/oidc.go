@@ -162,7 +162,7 @@ func (r *run) establish(p *bundle.Plugin, l *bundle.Login) *Question {
 	known.established, known.establishedBy = r.now+establishAgain, p.ID
 	q := r.browserQuestion(p, wire.Establish, nil)
 	q.Trust, q.KeyID, q.Alg = p.OIDC.TrustID, known.token.KeyID, known.token.Alg
-	q.Input, q.Signature = known.token.SigningInput, known.token.Signature
+	q.Input, q.Signature = known.token.SigningInput, known.token.Signature()
 	return q
 }
 

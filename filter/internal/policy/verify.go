@@ -66,7 +66,7 @@ func (r *run) prove(p *bundle.Plugin, set *keySet) (reason.Code, *Question) {
 	if r.try.known.proves(set.id) {
 		return reason.Allowed, nil
 	}
-	if code := jose.CheckSignature(tok.Alg, tok.Signature); code != reason.Unspecified {
+	if code := jose.CheckSignature(tok.Alg, tok.Signature()); code != reason.Unspecified {
 		return code, nil
 	}
 	if r.try.verdict.by == set.name {
@@ -97,7 +97,7 @@ func (r *run) prove(p *bundle.Plugin, set *keySet) (reason.Code, *Question) {
 	for _, key := range candidates {
 		verdict := wire.Unjudged
 		if tok.Alg.Native() && key.DER != "" {
-			verdict = r.engine.verifier.Verify(tok.Alg, key.DER, tok.SigningInput, tok.Signature)
+			verdict = r.engine.verifier.Verify(tok.Alg, key.DER, tok.SigningInput, tok.Signature())
 		}
 		switch verdict {
 		case wire.Valid:
@@ -156,7 +156,7 @@ func (r *run) question(p *bundle.Plugin, kind wire.Kind, set *keySet) *Question 
 		q.Trust = set.name
 	}
 	if kind == wire.Verify {
-		q.Input, q.Signature = tok.SigningInput, tok.Signature
+		q.Input, q.Signature = tok.SigningInput, tok.Signature()
 	}
 	q.Identity = identify(q)
 	return q
@@ -214,7 +214,7 @@ func (r *run) take(asked *Question, answer *wire.Answer) {
 		return
 	}
 	tok := r.try.known.token
-	if asked.Input != tok.SigningInput || asked.Signature != tok.Signature {
+	if asked.Input != tok.SigningInput || asked.Signature != tok.Signature() {
 		return
 	}
 	switch {
@@ -268,7 +268,7 @@ const tokenIdle = 30
 func (r *run) keepToken(idle int64) {
 	k := r.try.known
 	tok := k.token
-	size := len(tok.Raw) + tok.Header.Doc.Size() + tok.Claims.Size() + len(tok.Signature) + knownSize
+	size := len(tok.Raw) + tok.Header.Doc.Size() + tok.Claims.Size() + knownSize
 	if !r.engine.tokens.room(size, r.now-idle) {
 		return
 	}

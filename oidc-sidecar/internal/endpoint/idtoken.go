@@ -151,7 +151,7 @@ func Verify(tok *jose.Token, set *provider.Set) reason.Code {
 	if tok.Alg == jose.Unsupported {
 		return reason.AlgorithmUnsupported
 	}
-	if code := jose.CheckSignature(tok.Alg, tok.Signature); code != reason.Unspecified {
+	if code := jose.CheckSignature(tok.Alg, tok.Signature()); code != reason.Unspecified {
 		return code
 	}
 	code := reason.KeyUnknown
@@ -169,7 +169,7 @@ func Verify(tok *jose.Token, set *provider.Set) reason.Code {
 		if tried++; tried > 8 {
 			break
 		}
-		if keys.Verify(tok.Alg, k.Public, tok.SigningInput, tok.Signature) {
+		if keys.Verify(tok.Alg, k.Public, tok.SigningInput, tok.Signature()) {
 			return reason.Unspecified
 		}
 		code = reason.SignatureInvalid
