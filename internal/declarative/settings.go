@@ -92,8 +92,9 @@ func (p *parser) settings(v at) {
 			}
 			s.TrustedIPs = append(s.TrustedIPs, prefix)
 		}),
-		"state_dir": p.text(&s.StateDir, notEmpty),
-		"filter":    p.filterKnobs,
+		"applications": p.list(p.application),
+		"state_dir":    p.text(&s.StateDir, notEmpty),
+		"filter":       p.filterKnobs,
 		"installation_secret": p.secret(&s.InstallationSecret, func(s string) string {
 			if len(s) < minInstallationSecret {
 				return "is shorter than " + strconv.Itoa(minInstallationSecret) + " bytes"
