@@ -94,9 +94,10 @@ func (p *parser) settings(v at) {
 			}
 			s.TrustedIPs = append(s.TrustedIPs, prefix)
 		}),
-		"state_dir": p.text(&s.StateDir, notEmpty),
-		"filter":    p.filterKnobs,
-		"portal":    p.portal,
+		"applications": p.list(p.application),
+		"state_dir":    p.text(&s.StateDir, notEmpty),
+		"filter":       p.filterKnobs,
+		"portal":       p.portal,
 		"installation_secret": p.secret(&s.InstallationSecret, func(s string) string {
 			if len(s) < minInstallationSecret {
 				return "is shorter than " + strconv.Itoa(minInstallationSecret) + " bytes"

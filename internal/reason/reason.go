@@ -128,6 +128,12 @@ const (
 	ClaimForbidden
 	// GroupRefused: the caller's groups are not among those that may pass.
 	GroupRefused
+	// ApplicationUnknown: the caller is known, and no application belongs to it.
+	ApplicationUnknown
+	// ConsumerRefused: the caller is a consumer, where only applications may pass.
+	ConsumerRefused
+	// ContractMissing: the application has no contract with the service that is in force.
+	ContractMissing
 	// ConsumerMissing: the token is good but no consumer belongs to it.
 	ConsumerMissing
 	// EmailUnverified: the consumer is found by an e-mail address that the issuer does not vouch for.
@@ -241,6 +247,7 @@ type entry struct {
 const (
 	textInvalid     = "The token is not acceptable"
 	textLogin       = "The identity provider's answer is not acceptable"
+	textConsume     = "You cannot consume this service"
 	textUnavailable = "The service cannot check credentials at the moment"
 )
 
@@ -308,7 +315,11 @@ var table = [Count]entry{
 	ScopeMissing:         {"scope_missing", 403, insufficientScope, "Forbidden"},
 	ClaimMissingRequired: {"claim_missing_required", 403, insufficientScope, "Forbidden"},
 	ClaimForbidden:       {"claim_forbidden", 403, insufficientScope, "Forbidden"},
-	GroupRefused:         {"group_refused", 403, "", "You cannot consume this service"},
+	GroupRefused:         {"group_refused", 403, "", textConsume},
+
+	ApplicationUnknown: {"application_unknown", 403, "", textConsume},
+	ConsumerRefused:    {"consumer_refused", 403, "", textConsume},
+	ContractMissing:    {"contract_missing", 403, "", textConsume},
 
 	ConsumerMissing: {"consumer_missing", 403, insufficientScope, "Forbidden"},
 	EmailUnverified: {"email_unverified", 403, insufficientScope, "Forbidden"},

@@ -52,7 +52,7 @@ func (s *Snapshot) compileSecrets(f *declarative.File) {
 
 // who is everything that a filter is told of a consumer.
 func who(c *declarative.Consumer) string {
-	return fmt.Sprintf("%q %q %q %q", c.ID, c.Username, c.CustomID, c.Groups)
+	return fmt.Sprintf("%q %q %q %q %v %q", c.ID, c.Username, c.CustomID, c.Groups, c.Application, c.Contracts)
 }
 
 // APIKey returns the credential with a key, nil for none.
@@ -85,7 +85,7 @@ func (s *Snapshot) changedSecrets(old *Snapshot, names []string) []string {
 func compileKeyAuth(c *declarative.KeyAuthConfig) *bundle.KeyAuth {
 	return &bundle.KeyAuth{
 		Common: bundle.Common{
-			Anonymous: consumer(c.Anonymous), SkipPreflight: !c.RunOnPreflight, Realm: c.Realm,
+			Anonymous: anonymous(c.Anonymous), SkipPreflight: !c.RunOnPreflight, Realm: c.Realm,
 			HeaderNames: c.HeaderNames(), QueryNames: c.QueryNames(),
 		},
 		Hide: c.HideCredentials,
@@ -95,7 +95,7 @@ func compileKeyAuth(c *declarative.KeyAuthConfig) *bundle.KeyAuth {
 func compileBasicAuth(c *declarative.BasicAuthConfig) *bundle.BasicAuth {
 	return &bundle.BasicAuth{
 		Common: bundle.Common{
-			Anonymous: consumer(c.Anonymous), SkipPreflight: !c.RunOnPreflight, Realm: c.Realm,
+			Anonymous: anonymous(c.Anonymous), SkipPreflight: !c.RunOnPreflight, Realm: c.Realm,
 			HeaderNames: []string{"authorization"},
 		},
 		Hide: c.HideCredentials,
