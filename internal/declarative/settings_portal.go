@@ -103,8 +103,8 @@ func (p *parser) portal(v at) {
 		"portal_api_listen":   p.kongListeners(&s.API),
 		"portal_gui_protocol": p.text(&protocol, oneOf("http", "https")),
 		"portal_gui_host":     p.text(&host, authority),
-		"portal_api_url":      p.text(&s.APIURL, originURL),
-		"portal_gui_url":      p.text(&s.URL, originURL),
+		"portal_api_url":      p.text(&s.APIURL, CheckOrigin),
+		"portal_gui_url":      p.text(&s.URL, CheckOrigin),
 
 		"workspace": p.text(&s.Workspace, func(s string) string {
 			if !workspaceName.MatchString(s) {
@@ -113,7 +113,7 @@ func (p *parser) portal(v at) {
 			return ""
 		}),
 		"admin_listen": p.kongListeners(&s.Admin),
-		"gateway_url":  p.text(&s.GatewayURL, originURL),
+		"gateway_url":  p.text(&s.GatewayURL, CheckOrigin),
 	}
 	for name, why := range portalAway {
 		known[name] = func(v at) { p.note(noEffect, v, "has no effect: %s", why) }
@@ -271,10 +271,11 @@ func (p *parser) kongListeners(dst *[]Listener) reader {
 }
 
 // authority is a check for a host that may have a port.
-func authority(s string) string { return originURL("http://" + s) }
+func authority(s string) string { return CheckOrigin("http://" + s) }
 
-// originURL is a check for scheme, host and port, and nothing more.
-func originURL(s string) string {
+// CheckOrigin says what is wrong with a text that is to be an origin: scheme, host and
+// port, and nothing more; "" for nothing.
+func CheckOrigin(s string) string {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.TrimSuffix(u.Path, "/") != "" ||
 		u.RawQuery != "" || u.User != nil || u.Fragment != "" || strings.Contains(s, "#") || strings.Contains(s, "?") {

@@ -124,8 +124,14 @@ var rules = []rule{
 	{"oidc-sidecar/internal/revoke", nil, nil, append([]string{"net"}, noIO...),
 		"keys and times in a file; whose they are is known elsewhere"},
 
+	{"portal", []string{"portal/internal/...", "host", "host/gateway", "internal/declarative", "internal/redact", "internal/registry",
+		"internal/version", "oidc-sidecar"}, slices.Concat(wazero, yaml, joseLibs, prometheus, login, databases), nil,
+		"pages behind filter and sidecar; the data plane never needs it"},
+	{"portal/internal/pages", []string{"internal/claims", "internal/jose", "internal/jsonx", "internal/reason", "internal/redact", "internal/registry"},
+		slices.Concat(databases, joseLibs, aead), nil, "pages over the registry; who is there, the filter has said"},
+
 	{"cmd/sallyport", []string{"filter/explain", "host", "host/gateway", "internal/declarative", "internal/envoyconf", "internal/redact",
-		"internal/version", "oidc-sidecar", "cmd/sallyport/internal/convert", "cmd/sallyport/internal/demo", "cmd/sallyport/internal/image"}, nil, nil, "puts the parts together; the demo brings its surroundings"},
+		"internal/registry", "internal/version", "oidc-sidecar", "portal", "cmd/sallyport/internal/convert", "cmd/sallyport/internal/demo", "cmd/sallyport/internal/image"}, nil, nil, "puts the parts together; the demo brings its surroundings"},
 	{"cmd/sallyport/internal/convert", []string{"internal/declarative"}, append(yaml, joseLibs...), noIO,
 		"reads what others write; the parser judges it"},
 	{"cmd/sallyport/internal/demo", nil, openIDProvider, nil, "what a user would have around a gateway, and none of our own parts"},
