@@ -81,9 +81,13 @@ func (p *parser) plugin(v at, s scope) {
 		"service":        p.reference(&pl.service),
 		"route":          p.reference(&pl.route),
 	})
+	if p.beside {
+		delete(known, "_config")
+	}
 	if !p.record(v, known) {
 		return
 	}
+	pl.config, pl.shared = config, shared
 	if pl.consumer.set && slices.Contains(own, pl.Name) {
 		p.report(invalid, pl.consumer.at.line(), pl.consumer.at.path,
 			"binds %s to a consumer: authentication plugins run before there is one, and Kong refuses this too", pl.Name)

@@ -17,7 +17,7 @@ func (p *parser) service(v at) {
 	var whole *at // url, which wins over its parts as in Kong
 	var routes, plugins []at
 	collect := func(dst *[]at) reader { return p.list(func(v at) { *dst = append(*dst, v) }) }
-	ok := p.record(v, p.entity(v, &s.Entity, fields{
+	known := p.entity(v, &s.Entity, fields{
 		"name":            p.text(&s.Name, notEmpty, entityName),
 		"url":             func(v at) { whole = &v },
 		"protocol":        p.text(&s.Protocol, oneOf("http", "https", "grpc", "grpcs")),
@@ -44,8 +44,12 @@ func (p *parser) service(v at) {
 		"client_certificate": p.refuse("client certificates to upstreams are not sent"),
 		"routes":             collect(&routes),
 		"plugins":            collect(&plugins),
-	}))
-	if !ok {
+	})
+	if p.beside {
+		delete(known, "routes")
+		delete(known, "plugins")
+	}
+	if !p.record(v, known) {
 		return
 	}
 	if whole != nil {
