@@ -96,6 +96,8 @@ var rules = []rule{
 	{"internal/envoyconf", []string{"internal/declarative", "internal/routing", "internal/version", "internal/wire"},
 		append(yaml, joseLibs...), noIO, "writes a file"},
 
+	{"internal/adminform", nil, yaml, noIO, "reads forms; what is in them is judged elsewhere"},
+
 	{"host", []string{"host/internal/...", "internal/abi"}, wazero, nil,
 		"a public API for any filter: nothing heavy may come along"},
 	{"host/gateway", []string{"host", "host/internal/...", "internal/routing"}, wazero, nil,
@@ -116,7 +118,7 @@ var rules = []rule{
 
 	{"cmd/sallyport", []string{"filter/explain", "host", "host/gateway", "internal/declarative", "internal/envoyconf", "internal/redact",
 		"internal/version", "oidc-sidecar", "cmd/sallyport/internal/convert", "cmd/sallyport/internal/demo", "cmd/sallyport/internal/image"}, nil, nil, "puts the parts together; the demo brings its surroundings"},
-	{"cmd/sallyport/internal/convert", []string{"internal/declarative"}, append(yaml, joseLibs...), noIO,
+	{"cmd/sallyport/internal/convert", []string{"internal/adminform", "internal/declarative"}, append(yaml, joseLibs...), noIO,
 		"reads what others write; the parser judges it"},
 	{"cmd/sallyport/internal/demo", nil, openIDProvider, nil, "what a user would have around a gateway, and none of our own parts"},
 
