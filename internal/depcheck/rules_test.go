@@ -38,12 +38,18 @@ var (
 		"golang.org/x/sys", "go.yaml.in/yaml/v2", "github.com/kylelemons/godebug"}
 	// aead is XChaCha20-Poly1305; x/sys tells it what the processor can do.
 	aead = []string{"golang.org/x/crypto", "golang.org/x/sys"}
+	// databases are SQLite's and Postgres's drivers, and what migrates.
+	databases = []string{"modernc.org/sqlite", "modernc.org/libc", "modernc.org/mathutil", "modernc.org/memory",
+		"github.com/dustin/go-humanize", "github.com/google/uuid", "github.com/mattn/go-isatty", "github.com/ncruces/go-strftime",
+		"github.com/remyoudompheng/bigfft", "github.com/jackc/pgx/v5", "github.com/jackc/pgpassfile", "github.com/jackc/pgservicefile",
+		"github.com/jackc/puddle/v2", "github.com/pressly/goose/v3", "github.com/mfridman/interpolate", "github.com/sethvargo/go-retry",
+		"go.uber.org/multierr", "golang.org/x/sync", "golang.org/x/text"}
 	// openIDProvider comes along with zitadel/oidc's package op.
 	openIDProvider = []string{"github.com/zitadel/oidc/v3", "github.com/zitadel/logging", "github.com/zitadel/schema",
 		"github.com/bmatcuk/doublestar/v4", "github.com/go-chi/chi/v5", "github.com/go-jose/go-jose/v4", "github.com/go-logr/logr",
 		"github.com/go-logr/stdr", "github.com/gorilla/securecookie", "github.com/muhlemmer/gu",
 		"github.com/muhlemmer/httpforwarded", "github.com/rs/cors", "github.com/sirupsen/logrus", "go.opentelemetry.io/auto/sdk",
-		"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric", "go.opentelemetry.io/otel/trace",
+		"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/log", "github.com/cespare/xxhash/v2", "go.opentelemetry.io/otel/metric", "go.opentelemetry.io/otel/trace",
 		"golang.org/x/oauth2", "golang.org/x/sys", "golang.org/x/text"}
 	// login is what the relying party brings along.
 	login  = []string{"golang.org/x/oauth2", "golang.org/x/crypto", "golang.org/x/sys"}
@@ -97,6 +103,9 @@ var rules = []rule{
 		append(yaml, joseLibs...), noIO, "writes a file"},
 
 	{"internal/adminform", nil, yaml, noIO, "reads forms; what is in them is judged elsewhere"},
+	{"internal/registry", []string{"internal/bundle", "internal/jose", "internal/keys", "internal/passhash", "internal/redact"},
+		slices.Concat(databases, joseLibs, aead), []string{"net/http", "plugin"},
+		"a store: who may do what in it is known elsewhere"},
 
 	{"host", []string{"host/internal/...", "internal/abi"}, wazero, nil,
 		"a public API for any filter: nothing heavy may come along"},
