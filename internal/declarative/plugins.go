@@ -35,6 +35,9 @@ func GuardsNothing(plugin string) bool { return harmless[plugin] }
 // own are the plugins that are run.
 var own = []string{"jwt", "key-auth", "basic-auth", "openid-connect", "acl"}
 
+// PluginNames returns the plugins that are run.
+func PluginNames() []string { return slices.Clone(own) }
+
 // guards are plugins that people expect, with what to do instead.
 var guards = map[string]string{
 	"hmac-auth":                "signed requests are not supported",

@@ -125,6 +125,10 @@ var rules = []rule{
 	{"oidc-sidecar/internal/revoke", nil, nil, append([]string{"net"}, noIO...),
 		"keys and times in a file; whose they are is known elsewhere"},
 
+	{"portal/internal/adminapi", []string{"internal/adminform", "internal/declarative", "internal/jsonx", "internal/redact", "internal/registry",
+		"internal/version"}, slices.Concat(yaml, joseLibs, databases, aead, []string{"golang.org/x/time"}), nil,
+		"answers requests; what the file says is judged by declarative, what is stored by registry"},
+
 	{"cmd/sallyport", []string{"filter/explain", "host", "host/gateway", "internal/declarative", "internal/envoyconf", "internal/redact",
 		"internal/version", "oidc-sidecar", "cmd/sallyport/internal/convert", "cmd/sallyport/internal/demo", "cmd/sallyport/internal/image"}, nil, nil, "puts the parts together; the demo brings its surroundings"},
 	{"cmd/sallyport/internal/convert", []string{"internal/adminform", "internal/declarative"}, append(yaml, joseLibs...), noIO,
