@@ -11,7 +11,7 @@ import (
 // File is a declarative file that was read without an error.
 type File struct {
 	Name     string // as it was given
-	Source   string // SHA-256 of its bytes, in hex
+	Source   string // SHA-256 of its bytes, and of what is beside it, in hex
 	Services []*Service
 	// Routes are those that proxy: routes of disabled services are left out.
 	Routes       []*Route
@@ -34,6 +34,9 @@ type Entity struct {
 	ID   string
 	Line int
 	Path string // where it stands
+	Tags []string
+	// Beside says that it is not of the file, but of Options.Further.
+	Beside bool
 }
 
 // Service is where requests go (kong/db/schema/entities/services.lua).
@@ -160,7 +163,6 @@ type JWTSecret struct {
 	Algorithm jose.Alg // Unsupported for a key set
 	PublicPEM string
 	Public    crypto.PublicKey
-	Tags      []string
 
 	// Beyond Kong.
 	JWKS       []keys.Key
@@ -190,6 +192,7 @@ type Plugin struct {
 
 	service, route, consumer ref
 	scoped                   bool // nested in an entity
+	config, shared           at   // as it is written
 }
 
 // Certificate is a server certificate with the names it is for.

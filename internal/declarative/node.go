@@ -54,9 +54,12 @@ type parser struct {
 	visits   int
 	merging  int      // merges that are being followed
 	odd      []string // fields of which the table and the readers disagree
+	// secretsRead counts what was read as a secret.
+	secretsRead int
 
 	unnamed       map[string]int // entities without a name by what they are
 	oldPaths      bool           // written for Kong before 3.0
+	beside        bool           // what is read now is not of the file
 	hashed        bool           // _transform is false: passwords are hashes
 	pluginConfigs map[string]at  // _plugin_configs by name
 	targets       []pendingTarget
@@ -195,7 +198,7 @@ func (p *parser) record(v at, known fields) bool {
 	return p.members(v, func(name string, key, value at) {
 		read, ok := known[name]
 		if !ok {
-			if name == "_comment" || name == "_ignore" {
+			if (name == "_comment" || name == "_ignore") && !p.beside {
 				return
 			}
 			p.note(unknownField, key, "unknown field%s", suggest(name, known))
@@ -285,6 +288,7 @@ func (p *parser) text(dst *string, checks ...check) reader {
 // said either.
 func (p *parser) secret(dst *string, checks ...check) reader {
 	return func(v at) {
+		p.secretsRead++
 		if v.node.Kind != yaml.ScalarNode || v.node.Tag != "!!str" {
 			p.fail(v, "is no string: expected one%s", quoteHint(v.node))
 			return

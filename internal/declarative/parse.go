@@ -2,8 +2,6 @@ package declarative
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -15,12 +13,11 @@ import (
 // Parse reads a declarative file, YAML or JSON. problems holds every finding; the
 // file is nil when one of them is an error.
 func Parse(name string, src []byte, options Options) (file *File, problems Problems) {
-	sum := sha256.Sum256(src)
 	p := &parser{
 		options: options.withDefaults(),
 		name:    name,
 		said:    map[Problem]bool{},
-		file:    &File{Name: name, Source: hex.EncodeToString(sum[:])},
+		file:    &File{Name: name, Source: source(src, options.Further)},
 	}
 	p.parse(src)
 	p.problems.sort()
@@ -46,6 +43,7 @@ func (p *parser) parse(src []byte) {
 		return
 	}
 	p.topLevel(at{root, ""})
+	p.readFurther()
 	p.resolveAll()
 }
 
@@ -196,14 +194,40 @@ func (p *parser) refuseCollection(why string) reader {
 
 // entity returns the members that every entity has.
 func (p *parser) entity(v at, e *Entity, more fields) fields {
-	e.Line, e.Path = v.line(), v.path
+	e.Line, e.Path, e.Beside = v.line(), v.path, p.beside
 	more["id"] = p.text(&e.ID, isUUID)
 	more["created_at"] = p.ignore
 	more["updated_at"] = p.ignore
 	if _, ok := more["tags"]; !ok {
-		more["tags"] = p.ignore
+		more["tags"] = p.tags(e)
 	}
 	return more
+}
+
+// tags reads the tags of an entity, which are there to be looked for in the admin API. In
+// a file they may be anything, as they have no meaning to the traffic.
+func (p *parser) tags(e *Entity) reader {
+	if p.beside {
+		return p.texts(&e.Tags, tag)
+	}
+	return func(v at) {
+		for _, n := range v.node.Content {
+			if v.node.Kind == yaml.SequenceNode && n.Kind == yaml.ScalarNode && n.Tag == "!!str" && tag(n.Value) == "" {
+				e.Tags = append(e.Tags, n.Value)
+			}
+		}
+	}
+}
+
+// tag is a check (typedefs.tag).
+func tag(s string) string {
+	if strings.ContainsAny(s, ",/") {
+		return "holds a comma or a slash, which combine tags in a query"
+	}
+	if wrong := notEmpty(s); wrong != "" {
+		return wrong
+	}
+	return printable(s)
 }
 
 // reference reads a name or id, or a mapping with one of them.

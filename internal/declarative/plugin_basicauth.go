@@ -39,7 +39,6 @@ type Password struct {
 	// Hash is what passhash reads; "" where the file has the password, and was read
 	// without Options.Hash.
 	Hash string
-	Tags []string
 
 	plain    string // until resolvePasswords
 	consumer ref

@@ -91,7 +91,6 @@ type APIKey struct {
 	Consumer *Consumer
 	Hash     [sha256.Size]byte // of the key
 	Expires  int64             // Unix seconds, 0 for never
-	Tags     []string
 
 	consumer ref
 }

@@ -35,6 +35,9 @@ func GuardsNothing(plugin string) bool { return harmless[plugin] }
 // own are the plugins that are run.
 var own = []string{"jwt", "key-auth", "basic-auth", "openid-connect", "application-registration", "acl"}
 
+// PluginNames returns the plugins that are run.
+func PluginNames() []string { return slices.Clone(own) }
+
 // guards are plugins that people expect, with what to do instead.
 var guards = map[string]string{
 	"hmac-auth":             "signed requests are not supported",
@@ -80,9 +83,13 @@ func (p *parser) plugin(v at, s scope) {
 		"service":        p.reference(&pl.service),
 		"route":          p.reference(&pl.route),
 	})
+	if p.beside {
+		delete(known, "_config")
+	}
 	if !p.record(v, known) {
 		return
 	}
+	pl.config, pl.shared = config, shared
 	if pl.consumer.set && slices.Contains(own, pl.Name) {
 		p.report(invalid, pl.consumer.at.line(), pl.consumer.at.path,
 			"binds %s to a consumer: authentication plugins run before there is one, and Kong refuses this too", pl.Name)

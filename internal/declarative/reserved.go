@@ -49,6 +49,12 @@ func (p *Plugin) PublicName() string {
 	if p.InstanceName != "" {
 		return p.InstanceName
 	}
+	return p.EntityID()
+}
+
+// EntityID returns the plugin's id or, where it has none, the one that it is known by as
+// long as it stays where it is.
+func (p *Plugin) EntityID() string {
 	if p.ID != "" {
 		return p.ID
 	}

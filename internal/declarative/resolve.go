@@ -87,16 +87,16 @@ func (p *parser) lostCookies() {
 			c := pl.OIDC.Login.SessionCookie
 			for _, path := range r.Paths {
 				if path.Regex == nil && !covers(c.Path, path.Prefix) {
-					p.report(cookieNotSent, pl.Line, pl.Path, "session_cookie_path %q does not cover the path %q of line %d: "+
-						"browsers do not send the session there, and have to log in again each time", c.Path, path.Prefix, r.Line)
+					p.report(cookieNotSent, pl.Line, pl.Path, "session_cookie_path %q does not cover the path %q of %s: "+
+						"browsers do not send the session there, and have to log in again each time", c.Path, path.Prefix, r.place())
 				}
 			}
 			domain := strings.TrimPrefix(c.Domain, ".")
 			for _, host := range r.Hosts {
 				host, _ = strings.CutPrefix(host, "*.")
 				if domain != "" && host != domain && !strings.HasSuffix(host, "."+domain) && !strings.HasSuffix(host, ".*") {
-					p.report(cookieNotSent, pl.Line, pl.Path, "session_cookie_domain %q does not cover the host %q of line %d: "+
-						"browsers take no such cookie from there, and have to log in again each time", c.Domain, host, r.Line)
+					p.report(cookieNotSent, pl.Line, pl.Path, "session_cookie_domain %q does not cover the host %q of %s: "+
+						"browsers take no such cookie from there, and have to log in again each time", c.Domain, host, r.place())
 				}
 			}
 		}
@@ -302,7 +302,7 @@ func (p *parser) resolvePlugins(services *index[*Service], routes *index[*Route]
 		}
 		where := place{pl.Name, pl.Service, pl.Route}
 		if other := taken[where]; other != nil {
-			p.report(invalid, pl.Line, pl.Path, "%s is bound to the same place at line %d: expected one", pl.Name, other.Line)
+			p.report(invalid, pl.Line, pl.Path, "%s is bound to the same place %s: expected one", pl.Name, other.where())
 		}
 		taken[where] = pl
 		instances.add(pl.Entity, pl, pl.ID, pl.InstanceName)
@@ -335,10 +335,10 @@ func (p *parser) sharedCookies() {
 			x, y := a.SessionCookie, b.SessionCookie
 			switch {
 			case isPartOf(x.Name, y.Name) || isPartOf(y.Name, x.Name):
-				p.report(invalid, pl.Line, pl.Path, "session_cookie_name %q and %q of line %d: one reads as a part of the other", x.Name, y.Name, other.Line)
+				p.report(invalid, pl.Line, pl.Path, "session_cookie_name %q and %q of %s: one reads as a part of the other", x.Name, y.Name, other.place())
 			case x.Name == y.Name && x.Path == y.Path && x.Domain == y.Domain && pl.OIDC.realm() != other.OIDC.realm():
-				p.report(sharedCookie, pl.Line, pl.Path, "has the session cookie %q, as the plugin of line %d has, and not the same issuer, client, "+
-					"scopes, session_audience or checks: who logs in to one is logged out of the other", x.Name, other.Line)
+				p.report(sharedCookie, pl.Line, pl.Path, "has the session cookie %q, as the plugin of %s has, and not the same issuer, client, "+
+					"scopes, session_audience or checks: who logs in to one is logged out of the other", x.Name, other.place())
 			}
 		}
 		logins = append(logins, pl)

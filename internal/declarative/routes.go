@@ -43,6 +43,9 @@ func (p *parser) route(v at, service *Service) {
 		"priority":                   p.refuseUnless("belongs to expression", "0"),
 		"plugins":                    p.list(func(v at) { plugins = append(plugins, v) }),
 	})
+	if p.beside {
+		delete(known, "plugins")
+	}
 	if service == nil {
 		known["service"] = p.reference(&r.service)
 	}

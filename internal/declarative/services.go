@@ -1,6 +1,7 @@
 package declarative
 
 import (
+	"fmt"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -17,7 +18,7 @@ func (p *parser) service(v at) {
 	var whole *at // url, which wins over its parts as in Kong
 	var routes, plugins []at
 	collect := func(dst *[]at) reader { return p.list(func(v at) { *dst = append(*dst, v) }) }
-	ok := p.record(v, p.entity(v, &s.Entity, fields{
+	known := p.entity(v, &s.Entity, fields{
 		"name":            p.text(&s.Name, notEmpty, entityName),
 		"url":             func(v at) { whole = &v },
 		"protocol":        p.text(&s.Protocol, oneOf("http", "https", "grpc", "grpcs")),
@@ -44,8 +45,12 @@ func (p *parser) service(v at) {
 		"client_certificate": p.refuse("client certificates to upstreams are not sent"),
 		"routes":             collect(&routes),
 		"plugins":            collect(&plugins),
-	}))
-	if !ok {
+	})
+	if p.beside {
+		delete(known, "routes")
+		delete(known, "plugins")
+	}
+	if !p.record(v, known) {
 		return
 	}
 	if whole != nil {
@@ -84,43 +89,49 @@ func (p *parser) serviceURL(v at, s *Service, port *int64) {
 	if !ok {
 		return
 	}
+	protocol, host, n, path, wrong := SplitURL(raw)
+	if wrong != "" {
+		p.fail(v, "%s", wrong)
+		return
+	}
+	*port = n
+	s.Protocol, s.Host, s.PathPrefix = protocol, host, path
+}
+
+// SplitURL parts a service's url into the fields that it is short for; port is 0 where the
+// url has none. wrong says what is wrong with it.
+func SplitURL(raw string) (protocol, host string, port int64, path, wrong string) {
+	fail := func(format string, args ...any) (string, string, int64, string, string) {
+		return "", "", 0, "", fmt.Sprintf(format, args...)
+	}
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Host == "" || u.Hostname() == "":
-		p.fail(v, "is %q: expected a URL like http://host:port/path", raw)
-		return
+		return fail("is %q: expected a URL like http://host:port/path", raw)
 	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
-		p.fail(v, "has a query or fragment: expected protocol, host, port and path only")
-		return
+		return fail("has a query or fragment: expected protocol, host, port and path only")
 	case u.User != nil:
-		p.fail(v, "has a user name: credentials do not belong in a service's url")
-		return
+		return fail("has a user name: credentials do not belong in a service's url")
 	}
 	if wrong := oneOf("http", "https", "grpc", "grpcs")(u.Scheme); wrong != "" {
-		p.fail(v, "has protocol %q: expected http, https, grpc or grpcs", u.Scheme)
-		return
+		return fail("has protocol %q: expected http, https, grpc or grpcs", u.Scheme)
 	}
 	if wrong := hostName(u.Hostname()); wrong != "" {
-		p.fail(v, "has a host that %s", wrong)
-		return
+		return fail("has a host that %s", wrong)
 	}
-	path := u.EscapedPath()
-	if path != "" {
+	if path = u.EscapedPath(); path != "" {
 		if wrong := servicePath(path); wrong != "" {
-			p.fail(v, "has a path that %s", wrong)
-			return
+			return fail("has a path that %s", wrong)
 		}
 	}
-	*port = 0
 	if u.Port() != "" {
 		n, err := strconv.ParseUint(u.Port(), 10, 16)
 		if err != nil || n == 0 {
-			p.fail(v, "has port %s: expected 1 to 65535", u.Port())
-			return
+			return fail("has port %s: expected 1 to 65535", u.Port())
 		}
-		*port = int64(n)
+		port = int64(n)
 	}
-	s.Protocol, s.Host, s.PathPrefix = u.Scheme, u.Hostname(), path
+	return u.Scheme, u.Hostname(), port, path, ""
 }
 
 // servicePath is a check for a path that is put before others (typedefs.path).

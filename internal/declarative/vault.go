@@ -24,6 +24,8 @@ type Options struct {
 	// Hash hashes the passwords of users, all at once because it is meant to be slow.
 	// nil leaves passwords out, which is enough for a check.
 	Hash func(users, passwords []string) (hashes []string)
+	// Further are entities beside the file's, in the order in which they were made.
+	Further []Further
 }
 
 func (o Options) withDefaults() Options {
@@ -65,6 +67,10 @@ func (p *parser) vault(v at, s string) (string, bool) {
 	ref, ok := strings.CutPrefix(s, "{vault://")
 	if !ok {
 		return s, true
+	}
+	if p.beside {
+		p.fail(v, "is a reference to what this machine has: those are resolved in the declarative file only")
+		return "", false
 	}
 	ref, ok = strings.CutSuffix(ref, "}")
 	kind, name, found := strings.Cut(ref, "/")

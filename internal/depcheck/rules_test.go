@@ -102,6 +102,7 @@ var rules = []rule{
 	{"internal/envoyconf", []string{"internal/declarative", "internal/routing", "internal/version", "internal/wire"},
 		append(yaml, joseLibs...), noIO, "writes a file"},
 
+	{"internal/adminform", nil, yaml, noIO, "reads forms; what is in them is judged elsewhere"},
 	{"internal/registry", []string{"internal/bundle", "internal/jose", "internal/keys", "internal/passhash", "internal/redact"},
 		slices.Concat(databases, joseLibs, aead), []string{"net/http", "plugin"},
 		"a store: who may do what in it is known elsewhere"},
@@ -130,9 +131,13 @@ var rules = []rule{
 	{"portal/internal/pages", []string{"internal/claims", "internal/jose", "internal/jsonx", "internal/reason", "internal/redact", "internal/registry"},
 		slices.Concat(databases, joseLibs, aead), nil, "pages over the registry; who is there, the filter has said"},
 
+	{"portal/internal/adminapi", []string{"internal/adminform", "internal/declarative", "internal/jsonx", "internal/redact", "internal/registry",
+		"internal/version"}, slices.Concat(yaml, joseLibs, databases, aead, []string{"golang.org/x/time"}), nil,
+		"answers requests; what the file says is judged by declarative, what is stored by registry"},
+
 	{"cmd/sallyport", []string{"filter/explain", "host", "host/gateway", "internal/declarative", "internal/envoyconf", "internal/redact",
 		"internal/registry", "internal/version", "oidc-sidecar", "portal", "cmd/sallyport/internal/convert", "cmd/sallyport/internal/demo", "cmd/sallyport/internal/image"}, nil, nil, "puts the parts together; the demo brings its surroundings"},
-	{"cmd/sallyport/internal/convert", []string{"internal/declarative"}, append(yaml, joseLibs...), noIO,
+	{"cmd/sallyport/internal/convert", []string{"internal/adminform", "internal/declarative"}, append(yaml, joseLibs...), noIO,
 		"reads what others write; the parser judges it"},
 	{"cmd/sallyport/internal/demo", nil, openIDProvider, nil, "what a user would have around a gateway, and none of our own parts"},
 

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/sallyport-auth/sallyport/internal/adminform"
 )
 
 // collections of the admin API by the name in a path: where they stand in a file, and
@@ -71,7 +73,7 @@ func (d *draft) run(c call) (why string) {
 		path = path[2:]
 	}
 	to := collections[path[0]]
-	e, err := body(to.kind, c.fields)
+	e, err := adminform.Entity(to.kind, c.fields)
 	if err != nil {
 		return err.Error()
 	}

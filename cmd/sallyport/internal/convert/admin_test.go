@@ -8,6 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/sallyport-auth/sallyport/internal/adminform"
 	"github.com/sallyport-auth/sallyport/internal/declarative"
 )
 
@@ -57,7 +58,7 @@ func TestCoercion(t *testing.T) {
 		{"credential", "ttl", "60", "!!int"},
 		{"route", "path_handling", "", "!!null"},
 	} {
-		e, err := body(test.kind, []field{{name: test.name, text: test.value}})
+		e, err := adminform.Entity(test.kind, []adminform.Field{{Name: test.name, Text: test.value}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +66,7 @@ func TestCoercion(t *testing.T) {
 			t.Errorf("%s.%s=%s is %s, want %s", test.kind, test.name, test.value, got, test.want)
 		}
 	}
-	e, _ := body("route", []field{{name: "paths", text: "/a,/b"}, {name: "methods", text: "GET, POST"}})
+	e, _ := adminform.Entity("route", []adminform.Field{{Name: "paths", Text: "/a,/b"}, {Name: "methods", Text: "GET, POST"}})
 	if p, m := words(get(e, "paths")), words(get(e, "methods")); len(p) != 1 || len(m) != 2 {
 		t.Errorf("paths %q, methods %q: only what has no commas is parted by them", p, m)
 	}
@@ -93,7 +94,7 @@ func TestFormsSayEveryField(t *testing.T) {
 		}
 		checked++
 		fits := slices.ContainsFunc([]string{"true", "100", "x"}, func(value string) bool {
-			e, err := body("plugin", []field{{name: "name", text: plugin}, {name: "config." + name, text: value}})
+			e, err := adminform.Entity("plugin", []adminform.Field{{Name: "name", Text: plugin}, {Name: "config." + name, Text: value}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/sallyport-auth/sallyport/internal/adminform"
 )
 
 // Options of curl by whether an argument follows. Those that are not here are refused:
@@ -125,19 +127,19 @@ func isRedirect(w string) bool {
 }
 
 // curlBody returns the fields of one of curl's options for data.
-func curlBody(name, argument string, asJSON bool) ([]field, error) {
+func curlBody(name, argument string, asJSON bool) ([]adminform.Field, error) {
 	key, value, hasValue := strings.Cut(argument, "=")
 	switch name {
 	case "-F", "--form", "--form-string":
 		if !hasValue || name != "--form-string" && (strings.HasPrefix(value, "@") || strings.HasPrefix(value, "<")) {
 			return nil, errors.New("has a field that is in a file: write its content out")
 		}
-		return []field{{name: key, text: value}}, nil
+		return []adminform.Field{{Name: key, Text: value}}, nil
 	case "--data-urlencode":
 		if !hasValue || strings.Contains(key, "@") {
 			return nil, errors.New("has a field that is in a file, or has no name")
 		}
-		return []field{{name: key, text: value}}, nil
+		return []adminform.Field{{Name: key, Text: value}}, nil
 	}
 	if strings.HasPrefix(argument, "@") && name != "--data-raw" {
 		return nil, errors.New("has its body in a file: write it out")
@@ -146,7 +148,7 @@ func curlBody(name, argument string, asJSON bool) ([]field, error) {
 		return jsonFields(argument)
 	}
 	// A reference has no characters that a form encodes.
-	return formFields(argument)
+	return adminform.Parse(argument)
 }
 
 // apiPath returns the parts of the path of a URL, which may be written without a scheme
@@ -170,4 +172,12 @@ func apiPath(address string) ([]string, error) {
 		}
 	}
 	return path, nil
+}
+
+func names(s string) map[string]bool {
+	m := map[string]bool{}
+	for n := range strings.FieldsSeq(s) {
+		m[n] = true
+	}
+	return m
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/sallyport-auth/sallyport/internal/adminform"
 )
 
 // Options of httpie, and of xh, by whether an argument follows.
@@ -85,7 +87,7 @@ func isMethod(s string) bool {
 
 // httpItem reads name=text, name:=json, name==query and Name:header: the separator that
 // comes first decides. sent says that it belongs to the body.
-func httpItem(item string) (f field, sent bool, err error) {
+func httpItem(item string) (f adminform.Field, sent bool, err error) {
 	for i := 0; i < len(item); i++ {
 		rest := item[i:]
 		switch {
@@ -94,11 +96,11 @@ func httpItem(item string) (f field, sent bool, err error) {
 		case strings.HasPrefix(rest, ":="):
 			var value *yaml.Node
 			value, err = jsonValue(rest[2:])
-			return field{name: item[:i], json: value}, true, err
+			return adminform.Field{Name: item[:i], JSON: value}, true, err
 		case strings.HasPrefix(rest, "=="), rest[0] == ':':
 			return f, false, nil
 		case rest[0] == '=':
-			return field{name: item[:i], text: rest[1:]}, true, nil
+			return adminform.Field{Name: item[:i], Text: rest[1:]}, true, nil
 		}
 	}
 	return f, false, errors.New("has a word that is no item: expected name=value")

@@ -1,4 +1,9 @@
-package convert
+// Package adminform reads forms as Kong's admin API reads them: names like
+// config.scopes[] and headers[x] become lists and mappings, and texts get the types of
+// the field that they are for (kong/api/arguments_decoder.lua, kong/api/arguments.lua).
+//
+// Whether a field exists, and takes what it is given, is for package declarative to say.
+package adminform
 
 import (
 	"fmt"
@@ -9,45 +14,23 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// call is one call of the admin API.
-type call struct {
-	at     place
-	method string
-	path   []string
-	fields []field
-}
+// Bounds on a form. Names say how deep something stands.
+const (
+	MaxFields = 1000
+	maxKeys   = 8
+)
 
-// field is a member of a body: of a form, a name like config.scopes[] and its text; of
+// Field is a member of a body: of a form, a name like config.scopes[] and its text; of
 // JSON a name and a value.
-type field struct {
-	name string
-	text string
-	json *yaml.Node // instead of text
+type Field struct {
+	Name string
+	Text string
+	JSON *yaml.Node // instead of Text
 }
 
-// jsonFields returns the members of a JSON object.
-func jsonFields(src string) ([]field, error) {
-	n, err := jsonValue(src)
-	if err != nil || n.Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("has a body that is no JSON object")
-	}
-	var out []field
-	members(n, func(key string, value *yaml.Node) { out = append(out, field{name: key, json: value}) })
-	return out, nil
-}
-
-func jsonValue(src string) (*yaml.Node, error) {
-	docs, err := decode([]byte(src))
-	if err != nil || len(docs) != 1 {
-		return nil, fmt.Errorf("has a value that is no JSON")
-	}
-	nodes := 0
-	return (&copier{d: newDraft(Options{}), nodes: &nodes}).copy(docs[0], 0)
-}
-
-// formFields returns those of a form (application/x-www-form-urlencoded).
-func formFields(src string) ([]field, error) {
-	var out []field
+// Parse returns the fields of a form (application/x-www-form-urlencoded).
+func Parse(src string) ([]Field, error) {
+	var out []Field
 	for pair := range strings.SplitSeq(src, "&") {
 		if pair == "" {
 			continue
@@ -60,7 +43,10 @@ func formFields(src string) ([]field, error) {
 		if err != nil {
 			return nil, fmt.Errorf("has a form that cannot be decoded")
 		}
-		out = append(out, field{name: n, text: value})
+		if len(out) == MaxFields {
+			return nil, fmt.Errorf("has a form with more than %d fields", MaxFields)
+		}
+		out = append(out, Field{Name: n, Text: value})
 	}
 	return out, nil
 }
@@ -92,22 +78,22 @@ func keys(name string) []string {
 // ofForm marks a text of a form: its type is the schema's.
 const ofForm = -1
 
-// body makes an entity of fields. kind says which fields are booleans, numbers and
-// lists; below config it is the plugin's.
-func body(kind string, fields []field) (*yaml.Node, error) {
+// Entity makes an entity of fields. kind (service, route, plugin, consumer, credential …)
+// says which fields are booleans, numbers and lists; below config it is the plugin's.
+func Entity(kind string, fields []Field) (*yaml.Node, error) {
 	e := mapping()
 	for _, f := range fields {
-		path := keys(f.name)
-		if len(path) == 0 || len(path) > 8 {
+		path := keys(f.Name)
+		if len(path) == 0 || len(path) > maxKeys {
 			return nil, fmt.Errorf("has a field whose name cannot be read")
 		}
-		value := f.json
+		value := f.JSON
 		if value == nil {
-			value = text(f.text)
+			value = text(f.Text)
 			value.Line = ofForm
 		}
 		if !putField(e, path, value) {
-			return nil, fmt.Errorf("has the field %q, which contradicts another", f.name)
+			return nil, fmt.Errorf("has the field %q, which contradicts another", f.Name)
 		}
 	}
 	coerce(e, schemas[kind], 0)
@@ -202,4 +188,81 @@ func coerce(e *yaml.Node, s schema, depth int) {
 			coerce(value, schema{lists: map[string]bool{}}, depth+1)
 		}
 	})
+}
+
+// get returns a member of a mapping, nil for none.
+func get(m *yaml.Node, key string) *yaml.Node {
+	if m == nil || m.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		if m.Content[i].Value == key {
+			return m.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// set puts a member at the end of a mapping, or in the place of the one that is there.
+func set(m *yaml.Node, key string, value *yaml.Node) {
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		if m.Content[i].Value == key {
+			m.Content[i+1] = value
+			return
+		}
+	}
+	m.Content = append(m.Content, text(key), value)
+}
+
+// members calls yield for each member of a mapping.
+func members(m *yaml.Node, yield func(key string, value *yaml.Node)) {
+	if m == nil || m.Kind != yaml.MappingNode {
+		return
+	}
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		yield(m.Content[i].Value, m.Content[i+1])
+	}
+}
+
+// scalar returns the text of a scalar, "" for anything else.
+func scalar(n *yaml.Node) string {
+	if n == nil || n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+		return ""
+	}
+	return n.Value
+}
+
+func mapping() *yaml.Node { return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"} }
+
+func text(s string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
+	if strings.Contains(s, "\n") {
+		n.Style = yaml.LiteralStyle
+	}
+	return n
+}
+
+func texts(list ...string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+	for _, s := range list {
+		n.Content = append(n.Content, text(s))
+	}
+	return n
+}
+
+// integer is the number that s writes, or s as a text where it writes none.
+func integer(s string) *yaml.Node {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.FormatInt(n, 10)}
+	}
+	return text(s)
+}
+
+func commas(s string) (out []string) {
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			out = append(out, part)
+		}
+	}
+	return out
 }
