@@ -27,14 +27,17 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/redact"
 	"github.com/sallyport-auth/sallyport/internal/registry"
 	sidecar "github.com/sallyport-auth/sallyport/oidc-sidecar"
+	"github.com/sallyport-auth/sallyport/portal/internal/adminapi"
 	"github.com/sallyport-auth/sallyport/portal/internal/pages"
 )
 
 // Config is what a portal is made of.
 type Config struct {
-	// File is the declarative file as it is now. Its block portal says how the portal
-	// is set up, its services what is offered. Dir is what paths in it are relative to.
-	File *declarative.File
+	// Read reads the declarative file as it is now, with what the registry has beside it.
+	// Its block portal says how the portal is set up, its services what is offered. The
+	// file is nil where one of the problems is an error. Dir is what paths in it are
+	// relative to.
+	Read func([]declarative.Further) (*declarative.File, declarative.Problems)
 	Dir  string
 	// StateDir is where the portal keeps its own sidecar's state, in the folder portal.
 	StateDir string
@@ -49,10 +52,11 @@ type Config struct {
 	Workers  int    // of the filter; 0: two
 	// Token opens the administrators' pages, beside the registry's tokens.
 	Token redact.Secret
-	// Admin answers on the administrators' listener what is not a page; nil: 404.
-	Admin  http.Handler
-	Logger *slog.Logger
-	Now    func() time.Time // nil: time.Now
+	// TokenGiven is whether somebody has chosen Token, instead of having it generated:
+	// only then others than this machine may reach the administrators' listener.
+	TokenGiven bool
+	Logger     *slog.Logger
+	Now        func() time.Time // nil: time.Now
 }
 
 // Portal is a portal at work.
@@ -65,9 +69,12 @@ type Portal struct {
 	filter   *host.Filter
 	gateway  *gateway.Gateway
 	admin    http.Handler
+	file     atomic.Pointer[declarative.File]
 	offered  shelf
 	settings atomic.Pointer[pages.Settings]
 	path     string // of the file for the sidecar
+	since    uint64 // the change of the registry up to which the file is known
+	reload   sync.Mutex
 
 	mu    sync.Mutex // guards what follows
 	taken map[int]bool
@@ -106,25 +113,44 @@ func whereOf(p *declarative.Portal) (where, error) {
 	return w, nil
 }
 
-// Open opens a portal. Its settings are those of c.File; a file without the block
-// portal has none.
+// read reads the file with what the registry has beside it.
+func (c *Config) read(ctx context.Context) (*declarative.File, error) {
+	all, err := c.Registry.AllEntities(ctx)
+	if err != nil {
+		return nil, err
+	}
+	file, problems := c.Read(adminapi.Further(all))
+	if file == nil {
+		return nil, Problems{problems.Errors()}
+	}
+	return file, nil
+}
+
+// Open opens a portal. A file without the block portal has none.
 func Open(ctx context.Context, c Config) (*Portal, error) {
-	if c.File.Settings.Portal == nil {
+	_, since, _, err := c.Registry.Changes(ctx, 0, 0) // before reading, so that none is missed
+	if err != nil {
+		return nil, err
+	}
+	file, err := c.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if file.Settings.Portal == nil {
 		return nil, errors.New("the file has no portal: expected the block portal in _sallyport, with portal_auth and portal_auth_conf")
 	}
 	if c.Workers == 0 {
 		c.Workers = 2
 	}
-	settings := *c.File.Settings.Portal
-	p := &Portal{config: c, portal: &settings, taken: map[int]bool{}}
+	settings := *file.Settings.Portal
+	p := &Portal{config: c, portal: &settings, since: since, taken: map[int]bool{}}
 	Listeners(p.portal)
-	var err error
 	if p.where, err = whereOf(p.portal); err != nil {
 		return nil, err
 	}
 	name := func(what string) string { return "x-portal-" + what + "-" + strings.ToLower(rand.Text()) }
 	p.headers = headers{name("id"), name("user"), name("session")}
-	f, err := p.generate(c.File)
+	f, err := p.generate(file)
 	if err != nil {
 		return nil, err
 	}
@@ -140,11 +166,11 @@ func Open(ctx context.Context, c Config) (*Portal, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.pages(ctx, f); err != nil {
+	if err := p.pages(ctx, file, f); err != nil {
 		p.sidecar.Close()
 		return nil, err
 	}
-	p.take(c.File, f)
+	p.take(file, f)
 	return p, nil
 }
 
@@ -175,7 +201,7 @@ const cluster = "sidecar"
 const readySignal = "sallyport_bundle"
 
 // pages puts filter, pages and gateway together.
-func (p *Portal) pages(ctx context.Context, f *front) error {
+func (p *Portal) pages(ctx context.Context, file *declarative.File, f *front) error {
 	c := p.config
 	key, err := hkdf.Key(sha256.New, []byte(c.Secret.Reveal()), nil, "sallyport portal forms", 32)
 	if err != nil {
@@ -200,7 +226,7 @@ func (p *Portal) pages(ctx context.Context, f *front) error {
 		_, authPort, _ = net.SplitHostPort(p.portal.API[0].Address)
 	}
 	p.gateway = gateway.New(gateway.Config{
-		Listeners: p.listeners(), TrustedIPs: c.File.Settings.TrustedIPs, Logger: c.Logger.With("component", "portal-gateway"),
+		Listeners: p.listeners(), TrustedIPs: file.Settings.TrustedIPs, Logger: c.Logger.With("component", "portal-gateway"),
 		Filter: func(next http.Handler) http.Handler {
 			// What identity providers call goes on to the sidecar; pages are answered here,
 			// so that there is no way to them but through the filter.
@@ -219,9 +245,10 @@ func (p *Portal) pages(ctx context.Context, f *front) error {
 	mux.Handle(pages.AdminPath, admin)
 	mux.Handle(pages.AdminPath+"/", admin)
 	mux.Handle("GET /"+p.where.workspace+"/kong", ports(p.portal, p.where))
-	if c.Admin != nil {
-		mux.Handle("/", c.Admin)
-	}
+	mux.Handle("/", adminapi.New(adminapi.Config{
+		Registry: c.Registry, File: p.file.Load, Token: c.Token, Logger: c.Logger, Now: c.Now,
+		Check: func(more []declarative.Further) declarative.Problems { _, problems := c.Read(more); return problems },
+	}))
 	p.admin = mux
 	return nil
 }
@@ -252,6 +279,7 @@ func (p *Portal) take(file *declarative.File, f *front) {
 			Account: f.claim, TrustEmail: f.trustEmail},
 		AutoApprove: p.portal.AutoApprove, ForbiddenTo: f.forbiddenTo, SignOut: f.logoutPath, FormTo: f.formTo,
 	})
+	p.file.Store(file)
 	p.offered.put(offer(file, gatewayURL(p.portal, file)))
 	state := gateway.State{Table: p.sidecar.File().Table(), Clusters: map[string]gateway.ClusterConfig{}}
 	if p.sidecar.File().Called() {
@@ -269,9 +297,15 @@ func (p *Portal) take(file *declarative.File, f *front) {
 	p.gateway.Update(state)
 }
 
-// Reload takes over a changed file. Where the portal listens, and by which addresses
-// it is reached, stays as it is until the next start.
-func (p *Portal) Reload(file *declarative.File) error {
+// Reload takes over the file as it is now. Where the portal listens, and by which
+// addresses it is reached, stays as it is until the next start. With an error all stays.
+func (p *Portal) Reload(ctx context.Context) error {
+	p.reload.Lock()
+	defer p.reload.Unlock()
+	file, err := p.config.read(ctx)
+	if err != nil {
+		return err
+	}
 	next := file.Settings.Portal
 	if next == nil {
 		return errors.New("the file has no portal any more: what it said stays in force")
@@ -343,7 +377,7 @@ func (p *Portal) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var work sync.WaitGroup
-	for _, service := range []func(context.Context) error{p.sidecar.Run, p.serveGateway, p.serveAdmin} {
+	for _, service := range []func(context.Context) error{p.sidecar.Run, p.serveGateway, p.serveAdmin, p.follow} {
 		work.Go(func() {
 			if err := service(ctx); err != nil {
 				cancel(err)
@@ -356,6 +390,34 @@ func (p *Portal) Run(ctx context.Context) error {
 		return cause
 	}
 	return nil
+}
+
+// followInterval is how often the registry is asked whether services have changed.
+const followInterval = 250 * time.Millisecond
+
+// follow takes over services, routes and plugins of the registry that have changed.
+func (p *Portal) follow(ctx context.Context) error {
+	tick := time.NewTicker(followInterval)
+	defer tick.Stop()
+	since := p.since
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		list, last, gap, err := p.config.Registry.Changes(ctx, since, 0)
+		if err != nil {
+			continue // Ready says so
+		}
+		since = last
+		if !gap && !slices.ContainsFunc(list, func(c registry.Change) bool { return c.Kind == registry.ConfigChange }) {
+			continue
+		}
+		if err := p.Reload(ctx); err != nil && ctx.Err() == nil {
+			p.config.Logger.Error("what the registry has is refused, what the portal shows stays", "error", err)
+		}
+	}
 }
 
 func (p *Portal) serveGateway(ctx context.Context) error {
@@ -377,8 +439,16 @@ func (p *Portal) serveAdmin(ctx context.Context) error {
 			}
 			return fmt.Errorf("admin listener: %w", err)
 		}
-		if addr, ok := ln.Addr().(*net.TCPAddr); ok && !addr.IP.IsLoopback() && !l.TLS {
-			p.config.Logger.Warn("the administrators' listener is reachable from elsewhere, without TLS", "address", l.Address)
+		given := redact.Secret{}
+		if p.config.TokenGiven {
+			given = p.config.Token
+		}
+		if err := adminapi.CheckListen(ln.Addr(), given); err != nil {
+			_ = ln.Close()
+			for _, other := range listeners {
+				_ = other.Close()
+			}
+			return fmt.Errorf("admin listener %s: %w", l.Address, err)
 		}
 		if l.TLS {
 			ln = tls.NewListener(ln, p.adminTLS())
@@ -414,7 +484,7 @@ func (p *Portal) serveAdmin(ctx context.Context) error {
 // adminTLS are the file's first certificate, as at the start.
 func (p *Portal) adminTLS() *tls.Config {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	for _, one := range p.config.File.Certificates {
+	for _, one := range p.file.Load().Certificates {
 		if pair, err := tls.X509KeyPair([]byte(one.Cert), []byte(one.Key)); err == nil {
 			c.Certificates = append(c.Certificates, pair)
 		}

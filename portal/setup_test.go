@@ -88,10 +88,10 @@ type rig struct {
 	admin  string // origin of the administrators' listener
 	token  string
 	log    *logBuffer
-	file   string
-	source string
 	state  string
-	apply  func()
+
+	mu   sync.Mutex // guards file
+	file string
 }
 
 type logBuffer struct {
@@ -133,7 +133,7 @@ func start(t testing.TB, o options) *rig {
 		t.Fatal(err)
 	}
 	dir := testenv.TempDir(t)
-	r := &rig{t: t, idp: idp.Start(t), log: &logBuffer{}, token: bootstrap, state: dir, source: filepath.Join(dir, "kong.yml")}
+	r := &rig{t: t, idp: idp.Start(t), log: &logBuffer{}, token: bootstrap, state: dir}
 	people(r.idp)
 	gui, api, admin := testenv.FreePort(t), testenv.FreePort(t), testenv.FreePort(t)
 	r.url, r.auth, r.admin = fmt.Sprintf("http://localhost:%d", gui), fmt.Sprintf("http://localhost:%d", api), fmt.Sprintf("http://localhost:%d", admin)
@@ -170,7 +170,7 @@ _sallyport:
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	r.portal, err = portal.Open(ctx, portal.Config{File: r.parse(r.file), Dir: dir, StateDir: dir, Registry: r.db, Secret: secret,
+	r.portal, err = portal.Open(ctx, portal.Config{Read: r.read, Dir: dir, StateDir: dir, Registry: r.db, Secret: secret,
 		Token: redact.New(bootstrap), Module: wasm, Deadline: -1, CacheDir: filepath.Join(testenv.Root(), "build", "test", "cache"), Logger: logger})
 	if err != nil {
 		t.Fatal(err)
@@ -189,13 +189,11 @@ _sallyport:
 	return r
 }
 
-func (r *rig) parse(text string) *declarative.File {
-	r.t.Helper()
-	f, problems := declarative.Parse("kong.yml", []byte(text), declarative.Options{})
-	if f == nil {
-		r.t.Fatalf("refused: %v\n%s", problems, text)
-	}
-	return f
+// read reads the file of the moment.
+func (r *rig) read(further []declarative.Further) (*declarative.File, declarative.Problems) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return declarative.Parse("kong.yml", []byte(r.file), declarative.Options{Further: further})
 }
 
 func (r *rig) fill(s string) string {

@@ -129,14 +129,16 @@ func (o *portalOptions) settings(file *declarative.File, logger *slog.Logger) er
 
 // runPortal runs a portal until ctx ends. opened is called with it, when not nil.
 func runPortal(ctx context.Context, o portalOptions, logger *slog.Logger, opened func(*portal.Portal)) error {
-	read := func() (*declarative.File, error) {
-		f, _, err := readDeclarative(o.file, o.ignoreUnsupported)
+	read := func(further []declarative.Further) (*declarative.File, declarative.Problems, error) {
+		f, problems, err := readBeside(o.file, o.ignoreUnsupported, further)
 		if err == nil {
-			err = o.settings(f, logger)
+			if err = o.settings(f, logger); err != nil {
+				return nil, nil, err
+			}
 		}
-		return f, err
+		return f, problems, err
 	}
-	file, err := read()
+	file, _, err := read(nil)
 	if err != nil {
 		return err
 	}
@@ -174,7 +176,14 @@ func runPortal(ctx context.Context, o portalOptions, logger *slog.Logger, opened
 	}
 	defer db.Close()
 	p, err := portal.Open(ctx, portal.Config{
-		File: file, Dir: filepath.Dir(o.file), StateDir: stateDir, Registry: db, Secret: secret, Token: token,
+		Read: func(further []declarative.Further) (*declarative.File, declarative.Problems) {
+			f, problems, err := read(further)
+			if err != nil && len(problems.Errors()) == 0 {
+				problems = append(problems, declarative.NewProblem(declarative.Unreadable, o.file, 0, "", err.Error()))
+			}
+			return f, problems
+		},
+		Dir: filepath.Dir(o.file), StateDir: stateDir, Registry: db, Secret: secret, Token: token, TokenGiven: o.adminToken != "",
 		Module: wasm, Env: []string{"GOGC=" + envoyconf.GOGC}, Deadline: deadline(o.filter), CacheDir: cacheDir(o.cacheDir, stateDir),
 		Workers: o.workers, Logger: logger,
 	})
@@ -189,11 +198,7 @@ func runPortal(ctx context.Context, o portalOptions, logger *slog.Logger, opened
 		opened(p)
 	}
 	reload := func() {
-		f, err := read()
-		if err == nil {
-			err = p.Reload(f)
-		}
-		if err != nil {
+		if err := p.Reload(ctx); err != nil {
 			logger.Error("the declarative file is refused, what the portal shows stays", "error", err)
 			return
 		}
