@@ -277,10 +277,10 @@ func (v *visit) editApplication() {
 // access anew where that is given at once.
 func (v *visit) held(application string) (bool, error) {
 	list, err := v.contracts(application)
-	return slices.ContainsFunc(list, func(c registry.Contract) bool {
-		return c.Status == registry.Revoked || c.Suspended
-	}), err
+	return slices.ContainsFunc(list, holds), err
 }
+
+func holds(c registry.Contract) bool { return c.Status == registry.Revoked || c.Suspended }
 
 func (v *visit) deleteApplication() {
 	a, ok := v.own()

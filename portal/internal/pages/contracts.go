@@ -60,10 +60,12 @@ func (v *visit) application() {
 		Contracts   []granted
 		Free        []Service
 		Calls       []call
+		Held        bool
 	}{Application: appOf(a), Facts: applicationFacts(a)}
 	has := map[string]bool{}
 	for _, c := range list {
 		has[c.Service] = true
+		d.Held = d.Held || holds(c)
 		d.Contracts = append(d.Contracts, services.granted(c))
 		if s, offered := services.find(c.Service); offered && c.Status == registry.Approved && !c.Suspended {
 			d.Calls = append(d.Calls, callOf(s, a.CustomID, a.RedirectURI))

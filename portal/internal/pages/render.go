@@ -56,6 +56,7 @@ type view struct {
 	SignOut  string // path
 	CSRF     string
 	Done     string
+	Wait     bool // Done is that something was not done
 	Problems []problem
 	Operator bool // an administrator's page
 	Narrow   bool

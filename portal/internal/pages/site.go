@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/redact"
@@ -199,6 +200,7 @@ func (v *visit) actor() registry.Actor {
 func (v *visit) view(title, nav string, data any) *view {
 	p := &view{Title: title, Product: "Developer portal", Home: v.home, Style: v.home + "/assets/" + styleName, Nav: nav, Data: data,
 		SignOut: v.settings.SignOut, CSRF: v.csrf(), Done: done[v.r.URL.Query().Get("done")]}
+	p.Wait = strings.HasPrefix(v.r.URL.Query().Get("done"), "not-")
 	if v.in {
 		p.Me = v.who.Email
 		if p.Me == "" {
