@@ -179,7 +179,9 @@ func TestApplications(t *testing.T) {
 				"client credentials": func(t testing.TB, id string) string { return r.granted(t, id, clientGrant("read")).Access },
 				"authorization code": r.byCode,
 				"implicit":           r.byImplicit,
-				"password":           func(t testing.TB, id string) string { return r.granted(t, id, userGrant("alice", "wonder:land", "read")).Access },
+				"password": func(t testing.TB, id string) string {
+					return r.granted(t, id, userGrant("alice", "wonder:land", "read")).Access
+				},
 			} {
 				t.Run(name, func(t *testing.T) {
 					passes(t, r.send(t, "GET", "/orders/1", bearer(token(t, "app"))), "app")

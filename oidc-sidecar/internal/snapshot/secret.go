@@ -32,16 +32,16 @@ func (s *Snapshot) compileSecrets(f *declarative.File) {
 		if k.ID == "" {
 			continue // the file was read without an installation
 		}
-		version := s.secret.MAC("key-auth", k.ID, string(k.Hash[:]), strconv.FormatInt(k.Expires, 10), who(k.Consumer))
-		x.keys[k.Hash] = &bundle.Credential{ID: k.ID, Version: version, Consumer: consumer(k.Consumer), Expires: k.Expires}
+		version := s.secret.MAC("key-auth", k.ID, string(k.Hash[:]), strconv.FormatInt(k.Expires, 10), Who(k.Consumer))
+		x.keys[k.Hash] = &bundle.Credential{ID: k.ID, Version: version, Consumer: Consumer(k.Consumer), Expires: k.Expires}
 		x.versions[bundle.KeyPrefix+k.ID] = version
 	}
 	for _, p := range f.Passwords {
 		if p.Hash == "" {
 			continue
 		}
-		version := s.secret.MAC("basic-auth", p.ID, p.Username, p.Hash, who(p.Consumer))
-		x.passwords[p.Username] = &Password{p.Hash, &bundle.Credential{ID: p.ID, Version: version, Consumer: consumer(p.Consumer)}}
+		version := s.secret.MAC("basic-auth", p.ID, p.Username, p.Hash, Who(p.Consumer))
+		x.passwords[p.Username] = &Password{p.Hash, &bundle.Credential{ID: p.ID, Version: version, Consumer: Consumer(p.Consumer)}}
 		x.versions[bundle.BasicPrefix+p.ID] = version
 	}
 	for _, p := range x.passwords {
@@ -50,8 +50,8 @@ func (s *Snapshot) compileSecrets(f *declarative.File) {
 	slices.Sort(x.hashes)
 }
 
-// who is everything that a filter is told of a consumer.
-func who(c *declarative.Consumer) string {
+// Who is everything that a filter is told of a consumer.
+func Who(c *declarative.Consumer) string {
 	return fmt.Sprintf("%q %q %q %q %v %q", c.ID, c.Username, c.CustomID, c.Groups, c.Application, c.Contracts)
 }
 

@@ -248,17 +248,18 @@ func (s *Snapshot) provider(c provider.Config) string {
 	return c.ID
 }
 
-func consumer(c *declarative.Consumer) *bundle.Consumer {
+// Consumer returns a consumer as a filter is told of it; nil for nil.
+func Consumer(c *declarative.Consumer) *bundle.Consumer {
 	if c == nil {
 		return nil
 	}
 	return &bundle.Consumer{ID: c.ID, Username: c.Username, CustomID: c.CustomID, Groups: c.Groups, Application: c.Application, Contracts: c.Contracts}
 }
 
-// anonymous is consumer for one who takes the place of nobody: its contracts open
+// anonymous is Consumer for one who takes the place of nobody: its contracts open
 // nothing, and would make the bundle grow.
 func anonymous(c *declarative.Consumer) *bundle.Consumer {
-	out := consumer(c)
+	out := Consumer(c)
 	if out != nil {
 		out.Application, out.Contracts = false, nil
 	}
