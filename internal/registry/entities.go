@@ -194,22 +194,29 @@ func (w *tx) putEntity(ctx context.Context, old, e Entity, check func([]Entity) 
 	return e, w.agreed(ctx, check)
 }
 
-// DeleteEntity removes an entity, and a service with its contracts: another one of that
-// name must not inherit them. check is as for CreateEntity; it finds what refers to the
-// entity.
+// DeleteEntity removes an entity with the plugins that are bound to it, and a service with
+// its contracts: another one of that name must not inherit them. check is as for
+// CreateEntity; it finds what else refers to the entity.
 func (r *Registry) DeleteEntity(ctx context.Context, a Actor, kind, ref string, check func([]Entity) error) error {
 	return r.write(ctx, a, func(w *tx) error {
 		e, err := entityBy(ctx, w.conn, kind, ref)
 		if err != nil {
 			return err
 		}
-		if err := w.tag(ctx, e.Kind, e.ID, nil); err != nil {
+		// All at once: a route without its guards must not be there for a moment.
+		bound, err := entities.all(ctx, w.conn, `entities.kind = 'plugins' AND (entities.service_id = ? OR entities.route_id = ?)`, e.ID, e.ID)
+		if err != nil {
 			return err
 		}
-		if _, err := w.exec(ctx, `DELETE FROM entities WHERE id = ?`, e.ID); err != nil {
-			return err
+		for _, gone := range append(bound, e) {
+			if err := w.tag(ctx, gone.Kind, gone.ID, nil); err != nil {
+				return err
+			}
+			if _, err := w.exec(ctx, `DELETE FROM entities WHERE id = ?`, gone.ID); err != nil {
+				return err
+			}
+			w.changeEntity("delete", gone, gone.Name)
 		}
-		w.changeEntity("delete", e, e.Name)
 		if key := e.contractKey(); key != "" {
 			list, err := contracts.all(ctx, w.conn, `contracts.service = ?`, key)
 			if err != nil {
