@@ -24,6 +24,8 @@ var suite = []struct {
 	{"credentials", testCredentials},
 	{"entities", testEntities},
 	{"admin tokens", testAdminTokens},
+	{"writes", testWrites},
+	{"refused writes", testRefusedWrites},
 }
 
 // runSuite runs it, each test on a database of its own.
