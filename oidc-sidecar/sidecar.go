@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/declarative"
 	"github.com/sallyport-auth/sallyport/internal/redact"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/admin"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/consumers"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/endpoint"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/inquiry"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/login"
@@ -38,6 +40,7 @@ type Config struct {
 	Public            string // where identity providers reach us through the proxy: a socket's path, or host:port; "" for public.sock in the state directory
 	AdminListen       string // host:port on loopback; "" for none
 	AdminToken        redact.Secret
+	Registry          redact.Secret // data source name of a registry; empty for the file's
 	Logger            *slog.Logger
 	// OnReload, when set, is called with every file that is put in force after the
 	// first.
@@ -59,9 +62,11 @@ type Sidecar struct {
 	revoked   *revoke.List
 	session   redact.Secret // what cookies are sealed with unless the file says
 	passwords *password.Store
+	people    *consumers.Finder
 
-	mu   sync.Mutex // guards file; reloads do not overtake each other
-	file *declarative.File
+	mu    sync.Mutex // guards file and named; reloads do not overtake each other
+	file  *declarative.File
+	named string // the registry of the file
 
 	seen fileState // the file that was opened
 }
@@ -101,17 +106,47 @@ func Open(config Config) (*Sidecar, error) {
 		return provider.NewClient(c)
 	})
 	s.metrics()
-	if err = s.openLogins(); err == nil {
+	if s.config.Registry.Empty() {
+		s.config.Registry = redact.New(first.Settings.Registry)
+	}
+	s.named = first.Settings.Registry
+	if err = s.openRegistry(); err == nil {
+		err = s.openLogins()
+	}
+	if err == nil {
 		err = s.use(data)
 	}
 	if err != nil {
 		s.publisher.Close()
+		if s.people != nil {
+			err = errors.Join(err, s.people.Close())
+		}
 		if s.revoked != nil {
 			err = errors.Join(err, s.revoked.Close())
 		}
 		return nil, errors.Join(err, dir.Close())
 	}
 	return s, nil
+}
+
+// openRegistry opens the registry, or gets ready to do without.
+func (s *Sidecar) openRegistry() (err error) {
+	decoy := ""
+	if !s.config.Registry.Empty() {
+		decoy = s.passwords.Hash([]string{""}, []string{rand.Text()})[0]
+	}
+	s.people, err = consumers.Open(context.Background(), consumers.Config{
+		Registry: s.config.Registry, Secret: s.state.InstallationSecret(),
+		Current: s.publisher.Current, Changed: s.publisher.Changed, Forget: s.publisher.Forget,
+		MAC: s.credentialVersion, Decoy: decoy,
+		Logger: s.logger, Now: s.config.Now, Metrics: s.registry,
+	})
+	return err
+}
+
+// credentialVersion is a keyed hash: versions travel to the filters.
+func (s *Sidecar) credentialVersion(parts ...string) string {
+	return s.state.Derive("credential-version", parts...)
 }
 
 // openLogins opens what sessions and logins need of the state directory.
@@ -135,7 +170,7 @@ func (s *Sidecar) openLogins() (err error) {
 		s.publisher.Revoked(ended)
 	})
 	logins.Fault(faults())
-	s.handler = server.New(s.publisher, logins, inquiries, s.passwords, s.registry)
+	s.handler = server.New(s.publisher, s.people, logins, inquiries, s.passwords, s.registry)
 	s.public = server.NewPublic(s.publisher, logins, keys, s.registry)
 	return nil
 }
@@ -183,11 +218,15 @@ func (s *Sidecar) use(data []byte) error {
 		s.logger.Log(context.Background(), level, p.String())
 	}
 	secrets := snapshot.Secrets{
-		MAC:     func(parts ...string) string { return s.state.Derive("credential-version", parts...) },
+		MAC:     s.credentialVersion,
 		Session: s.session,
 	}
 	if err := s.publisher.Use(snapshot.Compile(file, secrets)); err != nil {
 		return err
+	}
+	if file.Settings.Registry != s.named {
+		s.logger.Warn("the file names another registry: it is opened at the next start")
+		s.named = file.Settings.Registry
 	}
 	s.file = file
 	return nil
@@ -221,6 +260,14 @@ func (s *Sidecar) Ready() error {
 		return errors.New("there is no bundle")
 	}
 	return nil
+}
+
+// Note returns what is not as it should be though filters are answered: "" for nothing.
+func (s *Sidecar) Note() string {
+	if err := s.people.Away(); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 // Run serves until ctx ends, then answers what is under way and returns.
@@ -257,6 +304,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 		})
 	}
 	work.Go(func() { watch(ctx, s.config.File, s.seen, func() { _ = s.Reload() }, s.gone) }) // it reports itself
+	work.Go(func() { s.people.Run(ctx) })
 	s.logger.Info("the sidecar answers filters", "socket", s.config.Socket)
 	<-ctx.Done()
 	drain, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -274,6 +322,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 // Close releases what Open has taken, for a sidecar that is not Run.
 func (s *Sidecar) Close() {
 	s.publisher.Close()
+	_ = s.people.Close()
 	_ = s.revoked.Close()
 	_ = s.state.Close()
 }

@@ -64,6 +64,7 @@ type sidecarFlags struct {
 	adminListen string
 	adminToken  string
 	socketGroup string
+	registry    string
 	public      string
 }
 
@@ -72,6 +73,7 @@ func (s *sidecarFlags) register(cmd *cobra.Command) {
 	f.StringVar(&s.adminListen, "admin-listen", "127.0.0.1:8001", "loopback address of the admin API; empty for none")
 	f.StringVar(&s.adminToken, "admin-token", "", "token of the admin API (default: generated into the state directory)")
 	f.StringVar(&s.public, "public-listen", "", "where identity providers' requests arrive that the proxy hands on, unix:PATH or HOST:PORT (default public.sock in the state directory)")
+	f.StringVar(&s.registry, "registry", "", "database that is added to the file: sqlite:PATH or postgres://… (default: the file's)")
 	f.StringVar(&s.socketGroup, "socket-group", "", "group that may use the filters' socket")
 }
 
@@ -106,7 +108,7 @@ func (s *sidecarFlags) config(c common, socket string, logger *slog.Logger, onRe
 	return sidecar.Config{
 		File: c.file, IgnoreUnsupported: c.ignoreUnsupported, StateDir: c.stateDir,
 		Socket: socket, SocketGroup: s.socketGroup, Public: s.public,
-		AdminListen: s.adminListen, AdminToken: redact.New(s.adminToken),
+		AdminListen: s.adminListen, AdminToken: redact.New(s.adminToken), Registry: redact.New(s.registry),
 		Logger: logger, OnReload: onReload,
 	}
 }

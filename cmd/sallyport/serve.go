@@ -120,6 +120,7 @@ func serve(ctx context.Context, o serveOptions, logger *slog.Logger, listening f
 		return err
 	}
 	var services []service
+	note := func() string { return "" }
 	gatherers := prometheus.Gatherers{}
 	socket, err := unixPath("sidecar", o.socket)
 	if err != nil {
@@ -132,7 +133,7 @@ func serve(ctx context.Context, o serveOptions, logger *slog.Logger, listening f
 		}
 		defer sc.Close() // for the errors below; once it has run, it is closed
 		socket, stateDir, f = sc.Socket(), sc.StateDir(), sc.File()
-		o.public = sc.Public()
+		o.public, note = sc.Public(), sc.Note
 		services = append(services, sc.Run)
 		gatherers = append(gatherers, sc.Registry())
 	} else {
@@ -173,7 +174,7 @@ func serve(ctx context.Context, o serveOptions, logger *slog.Logger, listening f
 	gatherers = append(gatherers, registry)
 	services = append(services,
 		func(ctx context.Context) error { return s.gateway.Run(ctx, listening) },
-		statusServer(o.status, logger, s.readiness, gatherers))
+		statusServer(o.status, logger, s.readiness, note, gatherers))
 	return together(ctx, services...)
 }
 

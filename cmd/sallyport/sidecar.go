@@ -36,7 +36,7 @@ func sidecarCommand() *cobra.Command {
 			}
 			return together(cmd.Context(),
 				sc.Run,
-				statusServer(status, logger, sc.Ready, sc.Registry()))
+				statusServer(status, logger, sc.Ready, sc.Note, sc.Registry()))
 		},
 	}
 	c.register(cmd)

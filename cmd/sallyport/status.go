@@ -45,8 +45,10 @@ func together(ctx context.Context, services ...service) error {
 	}
 }
 
-// statusServer serves health and metrics; nil when there is no address.
-func statusServer(addr string, logger *slog.Logger, ready func() error, gatherers ...prometheus.Gatherer) service {
+// statusServer serves health and metrics; nil when there is no address. What note returns
+// is said beside being ready, and changes nothing about it: whoever is there to be asked
+// is ready, though a part may be away.
+func statusServer(addr string, logger *slog.Logger, ready func() error, note func() string, gatherers ...prometheus.Gatherer) service {
 	if addr == "" {
 		return nil
 	}
@@ -58,6 +60,9 @@ func statusServer(addr string, logger *slog.Logger, ready func() error, gatherer
 			return
 		}
 		_, _ = w.Write([]byte("ready\n"))
+		if text := note(); text != "" {
+			_, _ = w.Write([]byte(text + "\n"))
+		}
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers(gatherers), promhttp.HandlerOpts{}))
 	return func(ctx context.Context) error {

@@ -30,6 +30,7 @@ const (
 	checkRights     = "claims"
 	checkConsumer   = "consumer"
 	checkGroups     = "groups"
+	checkContract   = "contract"
 )
 
 // judged gives each check its result: those before the one that failed have passed,

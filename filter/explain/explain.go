@@ -141,13 +141,13 @@ func (d *driver) chain(b *bundle.Bundle, end *outcome) ([]Plugin, error) {
 	accepted := false
 	for i, p := range route.Chain {
 		out := Plugin{Name: pluginName(p)}
-		if p.ACL != nil {
-			out = groups(p.ACL, end, over)
+		common := p.Common()
+		if common == nil {
+			out = permission(p, end, over)
 			over = over || out.Outcome == Refused
 			list = append(list, out)
 			continue
 		}
-		common := p.Common()
 		switch {
 		case over:
 			out.Outcome = NotReached
@@ -191,38 +191,71 @@ func pluginName(p *bundle.Plugin) string {
 		return "basic-auth"
 	case p.ACL != nil:
 		return "acl"
+	case p.Registration != nil:
+		return "application-registration"
 	}
 	return "openid-connect"
 }
 
-// groups explains the acl plugin, which authenticates nobody: how the request ended
-// says what came of it.
-func groups(c *bundle.ACL, end *outcome, over bool) Plugin {
-	out := Plugin{Name: "acl", Outcome: NotReached}
+// permission explains a plugin that authenticates nobody: how the request ended says
+// what came of it.
+func permission(p *bundle.Plugin, end *outcome, over bool) Plugin {
+	out := Plugin{Name: pluginName(p), Outcome: NotReached}
 	if over {
 		return out
 	}
-	check := Check{Name: checkGroups, Detail: "allows " + strings.Join(c.Groups, ", "), Result: Passed}
-	if c.Deny {
-		check.Detail = "denies " + strings.Join(c.Groups, ", ")
-	}
+	var who *bundle.Consumer
 	for i := range end.asked { // the last who was found counts
 		c := end.asked[i].answer.Consumer
 		if cred := end.asked[i].answer.Credential; cred != nil {
 			c = cred.Consumer
 		}
 		if c != nil {
-			detail, _, _ := strings.Cut(check.Detail, "; ")
-			check.Detail = detail + "; " + consumer(c) + " has " + firstOf(strings.Join(c.Groups, ", "), "none")
+			who = c
 		}
 	}
-	out.Outcome, out.Reason = Accepted, reason.Allowed.Error()
-	if end.step.Kind != policy.Allow {
+	check := groups(p.ACL, who)
+	if p.Registration != nil {
+		check = contract(p.Registration, who)
+	}
+	check.Result, out.Outcome, out.Reason = Passed, Accepted, reason.Allowed.Error()
+	if end.step.Kind != policy.Allow && end.step.Plugin == out.Name {
 		out.Outcome, out.Reason = Refused, end.step.Reason.Error()
 		check.Result, check.Reason = Failed, out.Reason
 	}
 	out.Checks = []Check{check}
 	return out
+}
+
+// groups is what the acl plugin asks for.
+func groups(c *bundle.ACL, who *bundle.Consumer) Check {
+	if c == nil {
+		return Check{}
+	}
+	check := Check{Name: checkGroups, Detail: "allows " + strings.Join(c.Groups, ", ")}
+	if c.Deny {
+		check.Detail = "denies " + strings.Join(c.Groups, ", ")
+	}
+	if who != nil {
+		check.Detail += "; " + consumer(who) + " has " + firstOf(strings.Join(who.Groups, ", "), "none")
+	}
+	return check
+}
+
+// contract is what the application-registration plugin asks for.
+func contract(c *bundle.Registration, who *bundle.Consumer) Check {
+	check := Check{Name: checkContract, Detail: "an application with a contract for " + c.Service}
+	if c.Consumers {
+		check.Detail += ", or a consumer that is none"
+	}
+	switch {
+	case who == nil:
+	case !who.Application:
+		check.Detail += "; " + consumer(who) + " is no application"
+	default:
+		check.Detail += "; " + consumer(who) + " has " + firstOf(strings.Join(who.Contracts, ", "), "none")
+	}
+	return check
 }
 
 func firstOf(texts ...string) string {

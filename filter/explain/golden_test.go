@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "write the golden files")
 
 // file is what the golden texts are about.
 const file = `_format_version: "3.0"
-_sallyport: {installation_secret: "an-installation-secret-of-32-bytes!"}
+_sallyport: {installation_secret: "an-installation-secret-of-32-bytes!", applications: [{custom_id: client-1, name: reports, services: [api]}, {custom_id: client-2, name: stocks}]}
 services:
 - name: shop
   url: http://127.0.0.1:9
@@ -65,6 +65,13 @@ services:
   - {name: keys, paths: [/keys], plugins: [{name: key-auth, config: {key_in_query: true, hide_credentials: false}}]}
   - {name: people, paths: [/people], plugins: [{name: basic-auth, config: {hide_credentials: true}}]}
   - {name: either-key, paths: [/either-key], plugins: [{name: key-auth, config: {anonymous: guest}}, {name: basic-auth, config: {anonymous: guest}}]}
+- name: api
+  url: http://127.0.0.1:9
+  plugins:
+  - {name: openid-connect, config: {issuer: "${ISSUER}", auth_methods: [bearer], consumer_claim: [client_id], consumer_by: [custom_id]}}
+  - {name: application-registration, config: {display_name: The API}}
+  - {name: acl, config: {allow: [partners]}}
+  routes: [{name: api, paths: [/api]}]
 consumers:
 - {username: guest, id: 11111111-1111-4111-8111-111111111111}
 - username: alice
@@ -118,6 +125,9 @@ func TestGolden(t *testing.T) {
 		{"group-allowed", "http://shop.example/gold", alice, nil},
 		{"group-refused", "http://shop.example/silver", alice, nil},
 		{"group-not-reached", "http://shop.example/gold", "", nil},
+		{"contract-missing", "http://shop.example/api", stock(map[string]any{"client_id": "client-2"}), nil},
+		{"contract-and-no-group", "http://shop.example/api", stock(map[string]any{"client_id": "client-1"}), nil},
+		{"consumer-no-application", "http://shop.example/api", stock(map[string]any{"client_id": "a-1"}), nil},
 		{"key-allowed", "http://shop.example/keys?page=2&apikey=the-key-of-alice-16", "", nil},
 		{"key-unknown", "http://shop.example/keys", "", []explain.Header{{Name: "apikey", Value: "the-key-of-alice-17"}}},
 		{"key-twice", "http://shop.example/keys?apikey=the-key-of-alice-16", "", []explain.Header{{Name: "apikey", Value: "the-key-of-alice-16"}}},

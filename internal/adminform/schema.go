@@ -43,6 +43,7 @@ var schemas = map[string]schema{
 		bools: names("hide_groups_header always_use_authenticated_groups include_consumer_groups"),
 		lists: names("allow deny whitelist blacklist"),
 	},
+	"application-registration": {bools: names("auto_approve show_issuer enable_proxy_with_consumer_credential")},
 	"jwt": {
 		bools:  names("secret_is_base64 run_on_preflight accept_id_tokens"),
 		ints:   names("maximum_expiration leeway"),

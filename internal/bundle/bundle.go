@@ -49,12 +49,20 @@ type Route struct {
 
 // Plugin is one plugin instance. Exactly one of the pointers is set.
 type Plugin struct {
-	ID        string // stable name plus a hash of the configuration
-	JWT       *JWT
-	OIDC      *OIDC
-	ACL       *ACL
-	KeyAuth   *KeyAuth
-	BasicAuth *BasicAuth
+	ID           string // stable name plus a hash of the configuration
+	JWT          *JWT
+	OIDC         *OIDC
+	ACL          *ACL
+	KeyAuth      *KeyAuth
+	BasicAuth    *BasicAuth
+	Registration *Registration
+}
+
+// Registration is an instance of the application-registration plugin: who calls has to
+// be an application with a contract.
+type Registration struct {
+	Service   string // as contracts name it
+	Consumers bool   // who is no application passes too
 }
 
 // KeyAuth is an instance of the key-auth plugin. Keys are looked for under the names
@@ -291,6 +299,28 @@ type Consumer struct {
 	Username string
 	CustomID string
 	Groups   []string // of the acl plugin
+	// Application marks the consumer of an application. Contracts are the services that
+	// it may call, at most MaxContracts; nobody else has any.
+	Application bool
+	Contracts   []string
+}
+
+// MaxContracts bounds the contracts of a consumer.
+const MaxContracts = 1000
+
+// Size is roughly what a consumer takes in memory, in bytes; 0 for nil.
+func (c *Consumer) Size() int {
+	if c == nil {
+		return 0
+	}
+	const text = 16 // beside its bytes
+	n := 128 + len(c.ID) + len(c.Username) + len(c.CustomID)
+	for _, list := range [...][]string{c.Groups, c.Contracts} {
+		for _, s := range list {
+			n += text + len(s)
+		}
+	}
+	return n
 }
 
 // Trust is an issuer and its public keys.
@@ -346,8 +376,8 @@ const (
 	BasicPrefix = "basic-auth:"
 )
 
-// Common returns what the plugin shares with the others; nil for the acl plugin,
-// which authenticates nobody.
+// Common returns what the plugin shares with the others; nil for acl and
+// application-registration, which authenticate nobody.
 func (p *Plugin) Common() *Common {
 	switch {
 	case p.JWT != nil:

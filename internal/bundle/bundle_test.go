@@ -46,7 +46,11 @@ func (m maker) key() Key {
 }
 
 func (m maker) consumer() *Consumer {
-	return &Consumer{ID: m.text(), Username: m.maybe(), CustomID: m.maybe(), Groups: list(m, m.text)}
+	c := &Consumer{ID: m.text(), Username: m.maybe(), CustomID: m.maybe(), Groups: list(m, m.text), Application: m.IntN(2) == 0}
+	if c.Application {
+		c.Contracts = list(m, m.text)
+	}
+	return c
 }
 
 func (m maker) common() Common {
@@ -70,11 +74,13 @@ func (m maker) bundle() *Bundle {
 	}
 	for range m.IntN(5) {
 		p := &Plugin{ID: m.text()}
-		switch kind := m.IntN(6); {
+		switch kind := m.IntN(7); {
 		case kind == 0:
 			p.ACL = &ACL{Groups: append(list(m, m.text), "g"), Deny: m.IntN(2) == 0, HideHeader: m.IntN(2) == 0, Authenticated: m.IntN(2) == 0}
 		case kind == 1:
 			p.KeyAuth = &KeyAuth{Common: m.common(), Hide: m.IntN(2) == 0}
+		case kind == 6:
+			p.Registration = &Registration{Service: m.text(), Consumers: m.IntN(2) == 0}
 		case kind == 2:
 			p.BasicAuth = &BasicAuth{Common: m.common(), Hide: m.IntN(2) == 0}
 		case len(b.Trust) > 0 && kind < 5:
@@ -188,6 +194,11 @@ func TestDecodeRefuses(t *testing.T) {
 		{"an algorithm that nobody knows", `{"version":2,"epoch":"e","plugins":[{"id":"p","jwt":{"key_claim":"k","alg":["none"]}}]}`, ErrInvalid},
 		{"a negative leeway", `{"version":2,"epoch":"e","plugins":[{"id":"p","jwt":{"key_claim":"k","leeway":-1}}]}`, ErrInvalid},
 		{"an anonymous consumer that is text", `{"version":2,"epoch":"e","plugins":[{"id":"p","jwt":{"key_claim":"k","anonymous":"x"}}]}`, ErrInvalid},
+		{"a registration", `{"version":2,"epoch":"e","plugins":[{"id":"p","registration":{"service":"s","consumers":true}}]}`, nil},
+		{"a registration for no service", `{"version":2,"epoch":"e","plugins":[{"id":"p","registration":{"consumers":true}}]}`, ErrInvalid},
+		{"a registration that is no object", `{"version":2,"epoch":"e","plugins":[{"id":"p","registration":"s"}]}`, ErrInvalid},
+		{"a registration beside acl", `{"version":2,"epoch":"e","plugins":[{"id":"p","registration":{"service":"s"},"acl":{"groups":["g"]}}]}`, ErrInvalid},
+		{"consumers that are no boolean", `{"version":2,"epoch":"e","plugins":[{"id":"p","registration":{"service":"s","consumers":"false"}}]}`, ErrInvalid},
 		{"an issuer without a trust record", `{"version":2,"epoch":"e","plugins":[` + oidc + `]}`, ErrInvalid},
 		{"a requirement without a claim", `{"version":2,"epoch":"e",` + trust + `,"plugins":[{"id":"p","oidc":{"trust":"t","methods":["bearer"],"required":[{"any":["a"]}]}}]}`, ErrInvalid},
 		{"a requirement that all meet", `{"version":2,"epoch":"e",` + trust + `,"plugins":[{"id":"p","oidc":{"trust":"t","methods":["bearer"],"required":[{"claim":["a"]}]}}]}`, ErrInvalid},
@@ -229,6 +240,31 @@ func TestReadCredentialRefuses(t *testing.T) {
 		}
 		if got := ReadTrust(doc.Root()) != nil; got != ok {
 			t.Errorf("%s: %v", src, got)
+		}
+	}
+}
+
+// TestReadConsumerRefuses: a consumer whose contracts cannot be read is none, and so is
+// one that has contracts and is no application, or more than may be.
+func TestReadConsumerRefuses(t *testing.T) {
+	contracts := func(n int) string { return `["s"` + strings.Repeat(`,"s"`, n-1) + `]` }
+	for src, ok := range map[string]bool{
+		`{"id":"i"}`: true, `{"id":"i","application":true}`: true, `{"id":"i","application":true,"contracts":[]}`: true,
+		`{"id":"i","application":true,"contracts":` + contracts(MaxContracts) + `}`:   true,
+		`{"id":"i","application":true,"contracts":` + contracts(MaxContracts+1) + `}`: false,
+		`{"id":"i","contracts":["s"]}`:                     false,
+		`{"id":"i","application":false,"contracts":["s"]}`: false,
+		`{"id":"i","application":"true"}`:                  false,
+		`{"id":"i","application":true,"contracts":"s"}`:    false,
+		`{"id":"i","application":true,"contracts":[1]}`:    false,
+		`{"application":true}`:                             false, `[]`: false, `null`: false,
+	} {
+		doc, err := jsonx.Parse(src, jsonx.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ReadConsumer(doc.Root()) != nil; got != ok {
+			t.Errorf("%.80s: %v", src, got)
 		}
 	}
 }
@@ -281,12 +317,12 @@ func FuzzDecode(f *testing.F) {
 			}
 			for _, p := range r.Chain {
 				kinds := 0
-				for _, is := range []bool{p.JWT != nil, p.OIDC != nil, p.ACL != nil, p.KeyAuth != nil, p.BasicAuth != nil} {
+				for _, is := range []bool{p.JWT != nil, p.OIDC != nil, p.ACL != nil, p.KeyAuth != nil, p.BasicAuth != nil, p.Registration != nil} {
 					if is {
 						kinds++
 					}
 				}
-				if kinds != 1 || p.ACL != nil && len(p.ACL.Groups) == 0 || p.OIDC != nil && p.OIDC.Trust == nil {
+				if kinds != 1 || p.ACL != nil && len(p.ACL.Groups) == 0 || p.Registration != nil && p.Registration.Service == "" || p.OIDC != nil && p.OIDC.Trust == nil {
 					t.Errorf("plugin %+v", p)
 				}
 				p.Common()

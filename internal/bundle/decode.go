@@ -193,14 +193,19 @@ func (d *decoder) consumer(v jsonx.Value) *Consumer {
 		return nil
 	}
 	d.object(v)
-	return &Consumer{ID: d.text(v.Get("id")), Username: d.text(v.Get("username")), CustomID: d.text(v.Get("custom_id")), Groups: d.texts(v.Get("groups"))}
+	c := &Consumer{
+		ID: d.text(v.Get("id")), Username: d.text(v.Get("username")), CustomID: d.text(v.Get("custom_id")), Groups: d.texts(v.Get("groups")),
+		Application: d.bool(v.Get("application")), Contracts: d.texts(v.Get("contracts")),
+	}
+	d.bad = d.bad || len(c.Contracts) > MaxContracts || len(c.Contracts) > 0 && !c.Application
+	return c
 }
 
 func (d *decoder) plugin(v jsonx.Value) *Plugin {
 	p := &Plugin{ID: d.text(v.Get("id"))}
-	j, o, a, k, b := v.Get("jwt"), v.Get("oidc"), v.Get("acl"), v.Get("key_auth"), v.Get("basic_auth")
+	j, o, a, k, b, g := v.Get("jwt"), v.Get("oidc"), v.Get("acl"), v.Get("key_auth"), v.Get("basic_auth"), v.Get("registration")
 	kinds := 0
-	for _, kind := range [...]jsonx.Value{j, o, a, k, b} {
+	for _, kind := range [...]jsonx.Value{j, o, a, k, b, g} {
 		if kind.Exists() {
 			kinds++
 		}
@@ -216,6 +221,10 @@ func (d *decoder) plugin(v jsonx.Value) *Plugin {
 			Authenticated: d.bool(a.Get("authenticated")),
 		}
 		d.bad = d.bad || len(p.ACL.Groups) == 0
+	case g.Exists():
+		d.object(g)
+		p.Registration = &Registration{Service: d.text(g.Get("service")), Consumers: d.bool(g.Get("consumers"))}
+		d.bad = d.bad || p.Registration.Service == ""
 	case k.Exists():
 		d.object(k)
 		p.KeyAuth = &KeyAuth{Common: d.common(k), Hide: d.bool(k.Get("hide"))}

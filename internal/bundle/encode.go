@@ -120,6 +120,12 @@ func (p *Plugin) write(w *jsonx.Writer) {
 		w.BoolMember("hide_header", p.ACL.HideHeader)
 		w.BoolMember("authenticated", p.ACL.Authenticated)
 		w.Close('}')
+	case p.Registration != nil:
+		w.Name("registration")
+		w.Open('{')
+		w.StringMember("service", p.Registration.Service)
+		w.BoolMember("consumers", p.Registration.Consumers)
+		w.Close('}')
 	case p.KeyAuth != nil:
 		w.Name("key_auth")
 		w.Open('{')
@@ -160,6 +166,8 @@ func (c *Consumer) Write(w *jsonx.Writer) {
 	w.StringMember("username", c.Username)
 	w.StringMember("custom_id", c.CustomID)
 	w.StringsMember("groups", c.Groups)
+	w.BoolMember("application", c.Application)
+	w.StringsMember("contracts", c.Contracts)
 	w.Close('}')
 }
 

@@ -364,6 +364,7 @@ _sallyport:
   state_dir: /var/lib/sallyport
   installation_secret: 0123456789abcdef0123456789abcdef
   filter: {poll_ms: 250, cache_bytes: 65536}
+  registry: postgres://sallyport:secret@db/registry
 `), Options{})
 	if f == nil {
 		t.Fatal(problems)
@@ -376,7 +377,7 @@ _sallyport:
 	if strings.Join(trusted, " ") != "10.0.0.1/32 10.0.0.0/8 ::/0 10.0.0.1/32" {
 		t.Errorf("trusted: %s", trusted)
 	}
-	if len(s.Listen) != 3 || s.StateDir != "/var/lib/sallyport" || len(s.InstallationSecret) != 32 {
+	if len(s.Listen) != 3 || s.StateDir != "/var/lib/sallyport" || len(s.InstallationSecret) != 32 || s.Registry != "postgres://sallyport:secret@db/registry" {
 		t.Errorf("%+v", s)
 	}
 	if got := s.FilterConfig("c"); got != `{"cluster":"c","cache_bytes":65536,"poll_ms":250}` {

@@ -95,6 +95,7 @@ func TestProblemsHoldNoSecrets(t *testing.T) {
 		{"consumers: [{username: u, jwt_secrets: [{key: k, secret: hunter2}, {key: k, secret: hunter2}]}]", "hunter2"},
 		{fmt.Sprintf("consumers: [{username: u, jwt_secrets: [{key: k, algorithm: RS256, rsa_public_key: %q}]}]", key), "MIG"},
 		{"_sallyport: {installation_secret: hunter2}", "hunter2"},
+		{"_sallyport: {registry: 'postgres://u:hunter2@db/r', registri: 'x'}", "hunter2"},
 	} {
 		if got := refused(t, "_format_version: '3.0'\n"+tt.src, Options{}).Error(); strings.Contains(got, tt.secret) {
 			t.Errorf("the secret is in\n%s", got)

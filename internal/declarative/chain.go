@@ -3,7 +3,7 @@ package declarative
 import "slices"
 
 // priorities are Kong's (PRIORITY in each handler.lua): higher runs first.
-var priorities = map[string]int{"jwt": 1450, "key-auth": 1250, "basic-auth": 1100, "openid-connect": 1050, "acl": 950}
+var priorities = map[string]int{"jwt": 1450, "key-auth": 1250, "basic-auth": 1100, "openid-connect": 1050, "application-registration": 995, "acl": 950}
 
 // Chain returns the plugins that guard a route, in the order in which they run.
 // Of several instances of one plugin, the one with the most specific place runs:

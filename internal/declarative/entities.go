@@ -67,6 +67,9 @@ func (s *Service) TLS() bool { return s.Protocol == "https" || s.Protocol == "gr
 // GRPC reports whether the upstream speaks gRPC, that is HTTP/2 only.
 func (s *Service) GRPC() bool { return s.Protocol == "grpc" || s.Protocol == "grpcs" }
 
+// Key names the service in contracts: by its name or, without one, its id.
+func (s *Service) Key() string { return firstNonEmpty(s.Name, s.ID) }
+
 // Route says which requests go to a service (kong/db/schema/entities/routes.lua).
 type Route struct {
 	Entity
@@ -135,6 +138,11 @@ type Consumer struct {
 	Username string
 	CustomID string
 	Groups   []string // of the acl plugin (acls), each once
+
+	// Application marks the consumer of an application; Contracts are the services that
+	// it has a contract with (Service.Key), each once.
+	Application bool
+	Contracts   []string
 }
 
 // Label names the consumer for people.
@@ -171,7 +179,7 @@ type JWTSecret struct {
 // Plugin is one plugin instance.
 type Plugin struct {
 	Entity
-	Name         string // jwt, key-auth, basic-auth, openid-connect, acl
+	Name         string // jwt, key-auth, basic-auth, openid-connect, application-registration, acl
 	InstanceName string
 	Service      *Service // nil: not bound to one
 	Route        *Route
@@ -180,6 +188,7 @@ type Plugin struct {
 	ACL          *ACLConfig
 	KeyAuth      *KeyAuthConfig
 	BasicAuth    *BasicAuthConfig
+	Registration *RegistrationConfig
 
 	service, route, consumer ref
 	scoped                   bool // nested in an entity

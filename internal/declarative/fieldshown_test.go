@@ -122,8 +122,8 @@ func texts(n ast.Node, values map[string]string) string {
 	return b.String()
 }
 
-// vectorConfigs returns which fields stand in the plugins of a vector's route, as
-// "plugin.field".
+// vectorConfigs returns which fields stand in the plugins of a vector's route and of its
+// service, as "plugin.field".
 func vectorConfigs(t *testing.T, dir string) map[string]map[string]bool {
 	t.Helper()
 	type plugin struct {
@@ -132,7 +132,8 @@ func vectorConfigs(t *testing.T, dir string) map[string]map[string]bool {
 	}
 	var suite struct {
 		Services []struct {
-			Routes []struct {
+			Plugins []plugin
+			Routes  []struct {
 				Paths   []string
 				Plugins []plugin
 			}
@@ -149,7 +150,7 @@ func vectorConfigs(t *testing.T, dir string) map[string]map[string]bool {
 	for _, s := range suite.Services {
 		for _, r := range s.Routes {
 			set := map[string]bool{}
-			for _, p := range r.Plugins {
+			for _, p := range append(r.Plugins, s.Plugins...) {
 				for field := range p.Config {
 					set[p.Name+"."+field] = true
 				}

@@ -101,7 +101,7 @@ func TestReaders(t *testing.T) {
 // parsed are the plugins that are supported, with the beginning of a configuration that
 // is good.
 var parsed = map[string]string{
-	"acl": "{allow: [g], ", "basic-auth": "{realm: r, ", "key-auth": "{key_names: [k], ", "jwt": "{claims_to_verify: [exp], ", "openid-connect": "{issuer: 'https://i', auth_methods: [bearer], audience: [a], ",
+	"acl": "{allow: [g], ", "application-registration": "{display_name: d, ", "basic-auth": "{realm: r, ", "key-auth": "{key_names: [k], ", "jwt": "{claims_to_verify: [exp], ", "openid-connect": "{issuer: 'https://i', auth_methods: [bearer], audience: [a], ",
 }
 
 // TestRefusedFields: a field that is refused is refused in its own words, and taken

@@ -61,6 +61,12 @@ func loginRoute(route, config string) string {
 		"auth_methods: [session, authorization_code], client_id: [a], client_secret: [s], " + config + "}}]}\n"
 }
 
+// registered is a service of applications, with openid-connect in line 6.
+func registered(config string) string {
+	return "services:\n- name: s\n  host: h\n  plugins:\n  - {name: openid-connect, config: {issuer: 'https://i', auth_methods: [bearer], " + config + "}}\n" +
+		"  - {name: application-registration, config: {display_name: S}}\n  routes: [{name: r, paths: [/]}]\n"
+}
+
 const (
 	random32 = "0123456789abcdef0123456789abcdef"
 	random48 = random32 + "0123456789abcdef"
@@ -148,6 +154,10 @@ var lints = []lint{
 	{aclAlone, Warning, 8, "plugins[0]",
 		"services:\n- name: s\n  host: h\n  routes:\n  - {name: r, paths: [/]}\nplugins:\n- {name: acl, config: {deny: [bad]}}",
 		"services:\n- name: s\n  host: h\n  routes:\n  - {name: r, paths: [/]}\nplugins:\n- {name: acl, config: {deny: [bad]}}\n- name: jwt"},
+	{applicationsNotFound, Warning, 6, "services[0].plugins[0]", registered("realm: r"), registered("consumer_claim: [client_id]")},
+	{applicationsNotFound, Warning, 6, "services[0].plugins[0]", registered("consumer_claim: [client_id], consumer_by: [username, id]"),
+		registered("consumer_claim: [client_id], consumer_by: [username, custom_id]")},
+	{applicationsNotFound, Warning, 6, "services[0].plugins[0]", registered("realm: r"), registered("realm: r") + "  - {name: jwt, config: {anonymous: guest}}\nconsumers: [{username: guest}]\n"},
 	{cookieNotSent, Warning, 6, "services[0].routes[0].plugins[0]",
 		loginRoute("paths: [/a]", "session_cookie_path: /b"), loginRoute("paths: [/a]", "session_cookie_path: /a")},
 	{cookieNotSent, Warning, 6, "services[0].routes[0].plugins[0]",
@@ -177,6 +187,8 @@ var lints = []lint{
 	field(noEffect, Info, 9, "preserve_query_args: false", "preserve_query_args: true"),
 	{noEffect, Info, 2, "plugins[0]", "plugins: [{name: openid-connect, config: {issuer: 'https://i', auth_methods: [bearer], max_age: 1}}]",
 		"plugins: [{name: openid-connect, config: {issuer: 'https://i', auth_methods: [bearer]}}]"},
+	{noEffect, Info, 10, "_sallyport.applications[0].services[0]", registered("consumer_claim: [c]") + "- {name: t, host: h}\n_sallyport: {applications: [{custom_id: a, services: [t]}]}\n",
+		registered("consumer_claim: [c]") + "- {name: t, host: h}\n_sallyport: {applications: [{custom_id: a, services: [s]}]}\n"},
 	{leftOut, Info, 2, "plugins[0]", "plugins: [{name: cors}]", "plugins: []"},
 	{leftOut, Info, 2, "hmacauth_credentials", "hmacauth_credentials: [{username: n}]", "hmacauth_credentials: []"},
 }

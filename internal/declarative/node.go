@@ -65,6 +65,7 @@ type parser struct {
 	targets       []pendingTarget
 	snis          []pendingSNI
 	groups        []*groupOf
+	applications  []*application
 }
 
 func (p *parser) report(r Rule, line int, path, format string, args ...any) {

@@ -33,29 +33,28 @@ var harmless = map[string]bool{
 func GuardsNothing(plugin string) bool { return harmless[plugin] }
 
 // own are the plugins that are run.
-var own = []string{"jwt", "key-auth", "basic-auth", "openid-connect", "acl"}
+var own = []string{"jwt", "key-auth", "basic-auth", "openid-connect", "application-registration", "acl"}
 
 // PluginNames returns the plugins that are run.
 func PluginNames() []string { return slices.Clone(own) }
 
 // guards are plugins that people expect, with what to do instead.
 var guards = map[string]string{
-	"hmac-auth":                "signed requests are not supported",
-	"oauth2":                   "Kong's own OAuth 2 server is not supported: use openid-connect with an identity provider",
-	"session":                  "sessions are not supported",
-	"application-registration": "applications are not supported",
-	"ip-restriction":           "restrict addresses in front of the gateway",
-	"mtls-auth":                "client certificates are not supported",
-	"bot-detection":            "restrict user agents in front of the gateway",
-	"key-auth-enc":             "use key-auth, which keeps nothing but hashes of keys",
-	"ldap-auth":                "directories are not asked: use openid-connect with an identity provider that asks them",
-	"ldap-auth-advanced":       "directories are not asked: use openid-connect with an identity provider that asks them",
-	"oauth2-introspection":     "use openid-connect with the method introspection",
-	"post-function":            "Lua cannot run here",
-	"pre-function":             "Lua cannot run here",
-	"request-size-limiting":    "limit the size of requests in front of the gateway",
-	"request-termination":      "have the upstream answer these requests",
-	"request-validator":        "have the upstream look at the requests",
+	"hmac-auth":             "signed requests are not supported",
+	"oauth2":                "Kong's own OAuth 2 server is not supported: use openid-connect with an identity provider",
+	"session":               "sessions are not supported",
+	"ip-restriction":        "restrict addresses in front of the gateway",
+	"mtls-auth":             "client certificates are not supported",
+	"bot-detection":         "restrict user agents in front of the gateway",
+	"key-auth-enc":          "use key-auth, which keeps nothing but hashes of keys",
+	"ldap-auth":             "directories are not asked: use openid-connect with an identity provider that asks them",
+	"ldap-auth-advanced":    "directories are not asked: use openid-connect with an identity provider that asks them",
+	"oauth2-introspection":  "use openid-connect with the method introspection",
+	"post-function":         "Lua cannot run here",
+	"pre-function":          "Lua cannot run here",
+	"request-size-limiting": "limit the size of requests in front of the gateway",
+	"request-termination":   "have the upstream answer these requests",
+	"request-validator":     "have the upstream look at the requests",
 }
 
 // plugin reads a plugin instance.
@@ -116,6 +115,8 @@ func (p *parser) plugin(v at, s scope) {
 		}
 	case "acl":
 		pl.ACL = p.aclConfig(v, config, shared)
+	case "application-registration":
+		pl.Registration = p.registrationConfig(v, config, shared)
 	case "key-auth":
 		pl.KeyAuth = p.keyAuthConfig(v, config, shared)
 	case "basic-auth":
@@ -143,7 +144,7 @@ func (p *parser) foreign(v at, name string, enabled bool) {
 	case why != "":
 		p.note(unsupported, v, "the plugin %s is not supported: %s", name, why)
 	default:
-		p.note(unsupported, v, "the plugin %q is not supported: expected jwt, key-auth, basic-auth, openid-connect or acl", name)
+		p.note(unsupported, v, "the plugin %q is not supported: expected jwt, key-auth, basic-auth, openid-connect, application-registration or acl", name)
 	}
 }
 

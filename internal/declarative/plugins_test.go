@@ -24,7 +24,7 @@ func TestRefusedPlugins(t *testing.T) {
 	const c = "3: plugins[0].config."
 	checkRefusals(t, []refusal{
 		{"plugins:\n- {config: {}}", p + "has no name"},
-		{"plugins:\n- {name: jtw}", p + `the plugin "jtw" is not supported: expected jwt, key-auth, basic-auth, openid-connect or acl`},
+		{"plugins:\n- {name: jtw}", p + `the plugin "jtw" is not supported: expected jwt, key-auth, basic-auth, openid-connect, application-registration or acl`},
 		{"plugins:\n- {name: acl}", p + "has neither allow nor deny: expected either config.allow or config.deny with at least one group"},
 		{"plugins:\n- {name: acl, config: {allow: [a], deny: [b]}}", p + "has allow and deny: expected either config.allow or config.deny with at least one group"},
 		{"plugins:\n- {name: acl, config: {allow: ['a,b']}}", "3: plugins[0].config.allow[0]: has a comma: upstreams read the groups of X-Consumer-Groups as a list"},
@@ -219,7 +219,7 @@ func TestIgnoreUnsupported(t *testing.T) {
 		refused(t, string(src(name)), Options{})
 	}
 	for _, name := range []string{"hmac-auth", "oauth2", "session", "ip-restriction", "mtls-auth",
-		"application-registration", "ldap-auth", "bot-detection", "request-termination", "pre-function", "my-own", "request-size-limiting"} {
+		"ldap-auth", "bot-detection", "request-termination", "pre-function", "my-own", "request-size-limiting"} {
 		if harmless[name] {
 			t.Errorf("%s is taken for harmless", name)
 		}

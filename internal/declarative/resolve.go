@@ -24,6 +24,7 @@ func (p *parser) resolveAll() {
 		}
 	}
 	p.resolveUpstreams()
+	p.resolveApplications(&services)
 	p.resolveConsumers()
 	p.resolveGroups()
 	p.resolveAPIKeys()
@@ -40,7 +41,9 @@ func (p *parser) resolveAll() {
 		}
 	}
 	p.resolvePlugins(&services, &routes)
+	p.uniqueRegistrations()
 	p.dropDisabled()
+	p.resolveRegistrations()
 	p.shortSecrets()
 	p.hiddenHeaders()
 	p.resolvePasswords()
@@ -48,6 +51,8 @@ func (p *parser) resolveAll() {
 		p.lostRedirects()
 		p.lostCookies()
 		p.loneACLs()
+		p.lintRegistrations()
+		p.idleContracts(&services)
 	}
 }
 

@@ -48,10 +48,11 @@ const (
 
 	// What would not work for people.
 
-	aclAlone        Rule = "acl-alone"
-	cookieNotSent   Rule = "cookie-not-sent"
-	redirectURILost Rule = "redirect-uri-lost"
-	sharedCookie    Rule = "shared-cookie"
+	aclAlone             Rule = "acl-alone"
+	applicationsNotFound Rule = "applications-not-found"
+	cookieNotSent        Rule = "cookie-not-sent"
+	redirectURILost      Rule = "redirect-uri-lost"
+	sharedCookie         Rule = "shared-cookie"
 
 	// What is worth knowing.
 
@@ -108,10 +109,11 @@ var rules = map[Rule]struct {
 	verifySignature:   {Warning, "set it to true"},
 	weakPasswordHash:  {Warning, "hash the password anew: argon2id with 19 MiB and two passes, or bcrypt with a cost of 10"},
 
-	aclAlone:        {Warning, "put an authentication plugin on the route, or take acl off it"},
-	cookieNotSent:   {Warning, "widen the cookie's path or domain, or leave it out"},
-	redirectURILost: {Warning, "use an address on a route of the plugin"},
-	sharedCookie:    {Warning, "use another session_cookie_name"},
+	aclAlone:             {Warning, "put an authentication plugin on the route, or take acl off it"},
+	applicationsNotFound: {Warning, "set consumer_claim to the claim that has the client id, and leave custom_id in consumer_by"},
+	cookieNotSent:        {Warning, "widen the cookie's path or domain, or leave it out"},
+	redirectURILost:      {Warning, "use an address on a route of the plugin"},
+	sharedCookie:         {Warning, "use another session_cookie_name"},
 
 	anonymousAccess:  {Info, "take it out, unless the upstream heeds X-Anonymous-Consumer"},
 	defaultMethods:   {Info, "name the auth_methods that are wanted"},

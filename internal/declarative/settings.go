@@ -17,6 +17,8 @@ type Settings struct {
 	// TrustedIPs are the addresses whose X-Forwarded-* headers are believed (D16).
 	TrustedIPs []netip.Prefix
 	StateDir   string
+	// Registry is the data source name of a database that is added to the file; "" for none.
+	Registry string
 	// InstallationSecret is what generated credentials are derived from; "" means
 	// that it is generated into the state directory.
 	InstallationSecret string
@@ -92,8 +94,10 @@ func (p *parser) settings(v at) {
 			}
 			s.TrustedIPs = append(s.TrustedIPs, prefix)
 		}),
-		"state_dir": p.text(&s.StateDir, notEmpty),
-		"filter":    p.filterKnobs,
+		"applications": p.list(p.application),
+		"state_dir":    p.text(&s.StateDir, notEmpty),
+		"registry":     p.secret(&s.Registry, notEmpty), // it may hold a password
+		"filter":       p.filterKnobs,
 		"installation_secret": p.secret(&s.InstallationSecret, func(s string) string {
 			if len(s) < minInstallationSecret {
 				return "is shorter than " + strconv.Itoa(minInstallationSecret) + " bytes"

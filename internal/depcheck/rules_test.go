@@ -114,10 +114,15 @@ var rules = []rule{
 	{"host/internal/...", []string{"host/internal/...", "internal/abi"}, wazero, nil, "parts of the host"},
 
 	{"oidc-sidecar", []string{"oidc-sidecar/internal/...", "internal/declarative", "internal/redact"},
-		slices.Concat(yaml, joseLibs, prometheus, login), nil, "a process of its own, without host and filter"},
+		slices.Concat(yaml, joseLibs, prometheus, login, databases), nil, "a process of its own, without host and filter"},
 	{"oidc-sidecar/internal/...", []string{"oidc-sidecar/internal/...", "internal/bundle", "internal/claims",
 		"internal/declarative", "internal/jose", "internal/jsonx", "internal/keys", "internal/page", "internal/passhash", "internal/reason", "internal/redact",
 		"internal/version", "internal/wire"}, slices.Concat(yaml, joseLibs, prometheus, login), nil, "parts of the sidecar"},
+	{"oidc-sidecar/internal/consumers", []string{"oidc-sidecar/internal/snapshot", "internal/bundle", "internal/declarative", "internal/jose",
+		"internal/keys", "internal/reason", "internal/redact", "internal/registry"}, slices.Concat(yaml, joseLibs, prometheus, login, databases),
+		nil, "the one part of the sidecar that knows the registry"},
+	{"oidc-sidecar/internal/server", []string{"oidc-sidecar/internal/...", "internal/bundle", "internal/declarative", "internal/jose", "internal/keys", "internal/reason",
+		"internal/wire"}, slices.Concat(yaml, joseLibs, prometheus, login, databases), nil, "answers filters"},
 	{"oidc-sidecar/internal/seal", []string{"internal/redact"}, aead, append([]string{"net"}, noIO...),
 		"seals and opens; what, and when, is known elsewhere"},
 	{"oidc-sidecar/internal/password", []string{"internal/passhash"}, aead, append([]string{"net"}, noIO...),
@@ -146,4 +151,5 @@ var rules = []rule{
 var homes = map[string]string{
 	"internal/envoyconf": "the command has no logic, and what writes routes stands beside what orders them",
 	"internal/depcheck":  "looks at every folder",
+	"internal/registry":  "the sidecar reads what the portal writes",
 }

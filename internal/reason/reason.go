@@ -128,6 +128,12 @@ const (
 	ClaimForbidden
 	// GroupRefused: the caller's groups are not among those that may pass.
 	GroupRefused
+	// ApplicationUnknown: the caller is known, and no application belongs to it.
+	ApplicationUnknown
+	// ConsumerRefused: the caller is a consumer, where only applications may pass.
+	ConsumerRefused
+	// ContractMissing: the application has no contract with the service that is in force.
+	ContractMissing
 	// ConsumerMissing: the token is good but no consumer belongs to it.
 	ConsumerMissing
 	// EmailUnverified: the consumer is found by an e-mail address that the issuer does not vouch for.
@@ -212,6 +218,9 @@ const (
 	KeysThrottled
 	// IssuerUnavailable: the issuer's keys are not known, or are too old.
 	IssuerUnavailable
+	// RegistryUnavailable: who it is would have to be looked up in the registry, which
+	// does not answer.
+	RegistryUnavailable
 	// Overloaded: a bound on outstanding questions is reached.
 	Overloaded
 	// HostFailure: the proxy refused a call that it has to grant.
@@ -241,6 +250,7 @@ type entry struct {
 const (
 	textInvalid     = "The token is not acceptable"
 	textLogin       = "The identity provider's answer is not acceptable"
+	textConsume     = "You cannot consume this service"
 	textUnavailable = "The service cannot check credentials at the moment"
 )
 
@@ -308,7 +318,11 @@ var table = [Count]entry{
 	ScopeMissing:         {"scope_missing", 403, insufficientScope, "Forbidden"},
 	ClaimMissingRequired: {"claim_missing_required", 403, insufficientScope, "Forbidden"},
 	ClaimForbidden:       {"claim_forbidden", 403, insufficientScope, "Forbidden"},
-	GroupRefused:         {"group_refused", 403, "", "You cannot consume this service"},
+	GroupRefused:         {"group_refused", 403, "", textConsume},
+
+	ApplicationUnknown: {"application_unknown", 403, "", textConsume},
+	ConsumerRefused:    {"consumer_refused", 403, "", textConsume},
+	ContractMissing:    {"contract_missing", 403, "", textConsume},
 
 	ConsumerMissing: {"consumer_missing", 403, insufficientScope, "Forbidden"},
 	EmailUnverified: {"email_unverified", 403, insufficientScope, "Forbidden"},
@@ -340,21 +354,22 @@ var table = [Count]entry{
 	ProtocolMismatch: {"protocol_mismatch", 415, "", "Non-gRPC request matched gRPC route"},
 	RequestMalformed: {"request_malformed", 400, "", "The request cannot be read"},
 
-	RouteUnnamed:       {"route_unnamed", 503, "", textUnavailable},
-	RouteStale:         {"route_stale", 503, "", textUnavailable},
-	ChainBroken:        {"chain_broken", 503, "", textUnavailable},
-	BundleMissing:      {"bundle_missing", 503, "", textUnavailable},
-	SidecarUnreachable: {"sidecar_unreachable", 503, "", textUnavailable},
-	SidecarAnswer:      {"sidecar_answer", 503, "", textUnavailable},
-	SidecarVersion:     {"sidecar_version", 503, "", textUnavailable},
-	SidecarRefused:     {"sidecar_refused", 503, "", textUnavailable},
-	KeysThrottled:      {"keys_throttled", 503, "", textUnavailable},
-	IssuerUnavailable:  {"issuer_unavailable", 503, "", textUnavailable},
-	Overloaded:         {"overloaded", 503, "", textUnavailable},
-	HostFailure:        {"host_failure", 503, "", textUnavailable},
-	SessionTooLarge:    {"session_too_large", 503, "", "The session is too large for the browser's cookies"},
-	LoginMisconfigured: {"login_misconfigured", 503, "", "Signing in to this service is not set up correctly"},
-	Internal:           {"internal", 503, "", textUnavailable},
+	RouteUnnamed:        {"route_unnamed", 503, "", textUnavailable},
+	RouteStale:          {"route_stale", 503, "", textUnavailable},
+	ChainBroken:         {"chain_broken", 503, "", textUnavailable},
+	BundleMissing:       {"bundle_missing", 503, "", textUnavailable},
+	SidecarUnreachable:  {"sidecar_unreachable", 503, "", textUnavailable},
+	SidecarAnswer:       {"sidecar_answer", 503, "", textUnavailable},
+	SidecarVersion:      {"sidecar_version", 503, "", textUnavailable},
+	SidecarRefused:      {"sidecar_refused", 503, "", textUnavailable},
+	KeysThrottled:       {"keys_throttled", 503, "", textUnavailable},
+	IssuerUnavailable:   {"issuer_unavailable", 503, "", textUnavailable},
+	RegistryUnavailable: {"registry_unavailable", 503, "", textUnavailable},
+	Overloaded:          {"overloaded", 503, "", textUnavailable},
+	HostFailure:         {"host_failure", 503, "", textUnavailable},
+	SessionTooLarge:     {"session_too_large", 503, "", "The session is too large for the browser's cookies"},
+	LoginMisconfigured:  {"login_misconfigured", 503, "", "Signing in to this service is not set up correctly"},
+	Internal:            {"internal", 503, "", textUnavailable},
 }
 
 func (c Code) entry() *entry {

@@ -58,7 +58,7 @@ func TestZeroDenies(t *testing.T) {
 // lack of rights with 403, and no error where there was no token, or where the
 // trouble is ours.
 func TestOAuth(t *testing.T) {
-	silent := map[Code]bool{CredentialMissing: true, ConsumerUnknown: true, GroupRefused: true, CredentialRefused: true,
+	silent := map[Code]bool{CredentialMissing: true, ConsumerUnknown: true, GroupRefused: true, ApplicationUnknown: true, ConsumerRefused: true, ContractMissing: true, CredentialRefused: true,
 		CredentialMalformed: true, CredentialExpired: true, PasswordWrong: true}
 	for c := Code(0); c < count; c++ {
 		want := ""

@@ -50,6 +50,8 @@ func (s *Server) serveAuthorize(w *answer, r *http.Request) {
 	}
 	one, problem := s.signedIn(w, r, a)
 	switch {
+	case one != nil && a.params.Get("response_type") == "token":
+		s.redirectToken(w, a, one)
 	case one != nil:
 		s.redirectCode(w, r, a, one)
 	case slices.Contains(a.prompt, "none"):
@@ -119,6 +121,7 @@ func (s *Server) checkAuthorization(a *authorization) *failure {
 	switch {
 	case p.Get("response_type") == "":
 		return bad("invalid_request", "no response_type")
+	case p.Get("response_type") == "token" && s.implicit():
 	case p.Get("response_type") != "code":
 		return bad("unsupported_response_type", "only code")
 	case p.Has("response_mode") && p.Get("response_mode") != "query":
@@ -187,6 +190,24 @@ func (s *Server) sessionOf(r *http.Request) *session {
 
 // cookieName tells providers on one host apart: cookies know no ports.
 func (s *Server) cookieName() string { return "idp_" + s.URL[strings.LastIndexByte(s.URL, ':')+1:] }
+
+func (s *Server) implicit() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.options.Implicit
+}
+
+// redirectToken answers with an access token in the fragment (RFC 6749 §4.2.2).
+func (s *Server) redirectToken(w *answer, a *authorization, one *session) {
+	s.mu.Lock()
+	g := &grant{client: a.client.ID, user: one.user, scope: a.params.Get("scope"), sid: one.sid, authTime: one.authTime}
+	out := url.Values{"access_token": {s.mintAccess(g, g.scope)}, "token_type": {"Bearer"}, "state": a.params["state"],
+		"expires_in": {strconv.Itoa(int(s.options.AccessLifetime / time.Second))}}
+	s.mu.Unlock()
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Location", a.redirect+"#"+out.Encode())
+	w.WriteHeader(http.StatusFound)
+}
 
 func (s *Server) redirectCode(w *answer, r *http.Request, a *authorization, one *session) {
 	s.mu.Lock()

@@ -25,6 +25,8 @@ type Options struct {
 
 	// OpaqueAccess issues access tokens that are no JWTs.
 	OpaqueAccess bool
+	// Implicit also answers response_type token, with an access token in the fragment.
+	Implicit bool
 	// AccessAudience is the aud of access tokens; without it they have none, or
 	// that of the shape.
 	AccessAudience []string

@@ -34,14 +34,14 @@ type caller struct {
 func (r *run) chain() *Step {
 	for r.next < len(r.route.Chain) {
 		p := r.route.Chain[r.next]
-		if p.ACL != nil {
-			if code := r.acl(p.ACL); code != reason.Allowed {
+		common := p.Common()
+		if common == nil { // it authenticates nobody
+			if code := r.permits(p); code != reason.Allowed {
 				return r.deny(code, p)
 			}
 			r.next++
 			continue
 		}
-		common := p.Common()
 		switch {
 		case common.SkipPreflight && r.facts.method == "OPTIONS":
 		case common.Anonymous != nil && r.who.authenticated:
@@ -62,6 +62,17 @@ func (r *run) chain() *Step {
 		r.try = attempt{}
 	}
 	return r.allow()
+}
+
+// permits lets one plugin judge that looks at who the caller is known to be.
+func (r *run) permits(p *bundle.Plugin) reason.Code {
+	switch {
+	case p.ACL != nil:
+		return r.acl(p.ACL)
+	case p.Registration != nil:
+		return r.registration(p.Registration)
+	}
+	return reason.Internal
 }
 
 // authenticated takes over who the plugin has found the caller to be. Nothing of

@@ -61,7 +61,7 @@ func (s *secrets) learn(kind wire.Kind, text string, answer *wire.Answer, now in
 			until = min(until, c.Expires)
 		}
 		s.bad.drop(at)
-		s.good.put(at, found, until, secretSize+len(text))
+		s.good.put(at, found, until, secretSize+len(text)+c.Consumer.Size())
 	}
 }
 

@@ -33,6 +33,8 @@ func (r *run) denial(code reason.Code, p *bundle.Plugin) Step {
 		s.Response = response(code.Status(), message(code.Text()))
 	case p.ACL != nil:
 		s.Plugin, s.Response = "acl", response(code.Status(), message(code.Text()), r.who.cookies()...)
+	case p.Registration != nil:
+		s.Plugin, s.Response = "application-registration", response(code.Status(), message(code.Text()), r.who.cookies()...)
 	case p.JWT != nil:
 		s.Plugin, s.Response = "jwt", r.denyJWT(code, p.JWT)
 	case p.KeyAuth != nil:

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/bundle"
@@ -72,21 +71,32 @@ func (e *Engine) forget() {
 }
 
 // dropConsumers forgets what is known of the consumers with these names and ids,
-// whichever of them was asked for.
+// whichever of them was asked for, and the credentials that are theirs: they bring the
+// consumer along.
 func (e *Engine) dropConsumers(values []string) {
-	if len(values) == 0 || e.bundle == nil {
+	if len(values) == 0 {
 		return
 	}
-	for _, p := range e.bundle.Plugins {
-		if p.OIDC == nil || len(p.OIDC.Identity.ConsumerClaims) == 0 {
-			continue
+	changed := make(map[string]bool, len(values))
+	for _, v := range values {
+		changed[v] = true
+	}
+	of := func(c *bundle.Consumer) bool { return c != nil && changed[c.ID] }
+	for key, entry := range e.consumers.entries {
+		by, value, _ := strings.Cut(key, "\x00")
+		// Of names in any case nobody knows how they were written when they were asked for.
+		if changed[value] || of(entry.value) || strings.Contains(by, bundle.UsernameAnyCase) {
+			e.consumers.drop(key)
 		}
-		if slices.Contains(p.OIDC.Identity.ConsumerBy, bundle.UsernameAnyCase) {
-			e.consumers.clear() // nobody knows how they were written when they were asked for
-			return
+	}
+	for key, entry := range e.credentials.entries {
+		if of(entry.value.Consumer) {
+			e.credentials.drop(key)
 		}
-		for _, v := range values {
-			e.consumers.drop(consumerKey(p.OIDC.Identity.ConsumerBy, v))
+	}
+	for at, entry := range e.secrets.good.entries {
+		if of(entry.value.credential.Consumer) {
+			e.secrets.good.drop(at)
 		}
 	}
 }
@@ -130,7 +140,7 @@ func (e *Engine) learn(p *bundle.Plugin, asked *Question, answer *wire.Answer, n
 	}
 	if c := answer.Credential; c != nil {
 		if key := asked.Key + asked.Credential; c.Key == key { // one of the two is set
-			size := 512 + len(key)
+			size := 512 + len(key) + c.Consumer.Size()
 			for _, k := range c.Keys {
 				size += len(k.DER) + 64
 			}
@@ -148,7 +158,7 @@ func (e *Engine) learn(p *bundle.Plugin, asked *Question, answer *wire.Answer, n
 			if answer.Consumer == nil {
 				life = unknownLifetime
 			}
-			e.consumers.put(strings.Clone(key), answer.Consumer, now+life, 256+len(key))
+			e.consumers.put(strings.Clone(key), answer.Consumer, now+life, 128+len(key)+answer.Consumer.Size())
 		}
 	case wire.Open:
 		e.learnSession(asked, answer, now)

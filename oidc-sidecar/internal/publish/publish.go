@@ -259,6 +259,23 @@ func (p *Publisher) Changes(feed string, since uint64, etag string) (c wire.Chan
 	return c, true
 }
 
+// Changed tells the filters that credentials and consumers have changed which are not
+// the snapshot's, by the names of wire.Changes.
+func (p *Publisher) Changed(changed, changedConsumers []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.feed.add(credentials, changed)
+	p.feed.add(consumers, changedConsumers)
+}
+
+// Forget tells the filters to forget all credentials, consumers and sessions: nobody
+// knows which have changed.
+func (p *Publisher) Forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.feed = newFeed()
+}
+
 // Revoked tells the filters that sessions have ended, by their keys.
 func (p *Publisher) Revoked(keys []string) {
 	p.mu.Lock()

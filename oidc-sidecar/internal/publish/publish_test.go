@@ -452,3 +452,31 @@ func TestReadersAndWriters(t *testing.T) {
 	close(stop)
 	work.Wait()
 }
+
+// TestChangesOfOthers: what the snapshot knows nothing of is told like its own, without
+// moving the bundle; and nothing is known any more after Forget.
+func TestChangesOfOthers(t *testing.T) {
+	b := start(t, t.TempDir())
+	offer := b.use(file("r", "k=s"))
+	feed, seq := b.Place()
+	b.Changed([]string{"key-auth:1"}, []string{"id", "app"})
+	c, ok := b.Changes(feed, seq, offer.ETag)
+	if !ok || c.Reset || !slices.Equal(c.Credentials, []string{"key-auth:1"}) || !slices.Equal(c.Consumers, []string{"id", "app"}) || c.Bundle != offer.ETag || c.Seq != seq+3 {
+		t.Errorf("%+v", c)
+	}
+	if _, ok := b.Changes(feed, c.Seq, offer.ETag); ok {
+		t.Error("a change is told twice")
+	}
+	b.Changed(nil, nil)
+	if _, now := b.Place(); now != c.Seq {
+		t.Error("nothing is a change")
+	}
+	b.Forget()
+	again, ok := b.Changes(feed, c.Seq, offer.ETag)
+	if !ok || !again.Reset || again.Feed == feed {
+		t.Errorf("%+v", again)
+	}
+	if o, _ := b.Offer(); o.ETag != offer.ETag {
+		t.Error("the bundle has moved")
+	}
+}

@@ -27,17 +27,17 @@ func (s *Server) answer(ctx context.Context, q *wire.Question) wire.Answer {
 	var a wire.Answer
 	switch q.Kind {
 	case wire.Lookup:
-		a = s.lookup(q, inst)
+		a = s.lookup(ctx, q, inst)
 	case wire.Verify:
-		a = s.verify(q, inst)
+		a = s.verify(ctx, q, inst)
 	case wire.Keys:
 		a = s.keys(ctx, q, inst)
 	case wire.Consumer:
-		a = s.consumer(q, inst)
+		a = s.consumer(ctx, q, inst)
 	case wire.Inquire:
 		a = s.inquire(ctx, q, inst)
 	case wire.APIKey:
-		a = s.apiKey(q, inst)
+		a = s.apiKey(ctx, q, inst)
 	case wire.Password:
 		a = s.password(ctx, q, inst)
 	default:
@@ -54,8 +54,8 @@ func (s *Server) place(a wire.Answer) wire.Answer {
 
 // credential finds a credential for an instance of the jwt plugin, with the keys
 // of its jwks_uri where it has one.
-func (s *Server) credential(key string, inst *bundle.Plugin) (*snapshot.Credential, *provider.Set, reason.Code) {
-	c, p, code := s.remote(key, inst)
+func (s *Server) credential(ctx context.Context, key string, inst *bundle.Plugin) (*snapshot.Credential, *provider.Set, reason.Code) {
+	c, p, code := s.remote(ctx, key, inst)
 	if p == nil {
 		return c, nil, code
 	}
@@ -67,13 +67,13 @@ func (s *Server) credential(key string, inst *bundle.Plugin) (*snapshot.Credenti
 }
 
 // remote finds a credential and the provider of its jwks_uri, nil without one.
-func (s *Server) remote(key string, inst *bundle.Plugin) (*snapshot.Credential, *provider.Provider, reason.Code) {
+func (s *Server) remote(ctx context.Context, key string, inst *bundle.Plugin) (*snapshot.Credential, *provider.Provider, reason.Code) {
 	if inst.JWT == nil || key == "" {
 		return nil, nil, reason.SidecarRefused
 	}
-	c := s.publisher.Current().Credential(key)
-	if c == nil {
-		return nil, nil, reason.CredentialUnknown
+	c, code := s.people.Credential(ctx, key)
+	if code != reason.Unspecified {
+		return nil, nil, code
 	}
 	if c.Trust == "" {
 		return c, nil, reason.Unspecified
@@ -86,8 +86,8 @@ func (s *Server) remote(key string, inst *bundle.Plugin) (*snapshot.Credential, 
 }
 
 // lookup finds a credential and judges the token that came along.
-func (s *Server) lookup(q *wire.Question, inst *bundle.Plugin) wire.Answer {
-	c, set, code := s.credential(q.Key, inst)
+func (s *Server) lookup(ctx context.Context, q *wire.Question, inst *bundle.Plugin) wire.Answer {
+	c, set, code := s.credential(ctx, q.Key, inst)
 	if code != reason.Unspecified {
 		return wire.Answer{Code: code}
 	}
@@ -99,9 +99,9 @@ func (s *Server) lookup(q *wire.Question, inst *bundle.Plugin) wire.Answer {
 }
 
 // verify judges a token.
-func (s *Server) verify(q *wire.Question, inst *bundle.Plugin) (a wire.Answer) {
+func (s *Server) verify(ctx context.Context, q *wire.Question, inst *bundle.Plugin) (a wire.Answer) {
 	if q.Credential != "" {
-		c, set, code := s.credential(q.Credential, inst)
+		c, set, code := s.credential(ctx, q.Credential, inst)
 		if code != reason.Unspecified {
 			return wire.Answer{Code: code}
 		}
@@ -186,7 +186,7 @@ func judge(q *wire.Question, secret []byte, list []keys.Key) (wire.Verdict, reas
 // keys looks for a kid that the filter does not know.
 func (s *Server) keys(ctx context.Context, q *wire.Question, inst *bundle.Plugin) wire.Answer {
 	if q.Credential != "" {
-		c, p, code := s.remote(q.Credential, inst)
+		c, p, code := s.remote(ctx, q.Credential, inst)
 		if code != reason.Unspecified {
 			return wire.Answer{Code: code}
 		}

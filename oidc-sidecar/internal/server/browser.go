@@ -11,15 +11,12 @@ import (
 
 // consumer finds a consumer by one of its names. The instance has to be one that
 // looks for consumers in that way.
-func (s *Server) consumer(q *wire.Question, inst *bundle.Plugin) wire.Answer {
+func (s *Server) consumer(ctx context.Context, q *wire.Question, inst *bundle.Plugin) wire.Answer {
 	if inst.OIDC == nil || len(inst.OIDC.Identity.ConsumerClaims) == 0 || q.Value == "" {
 		return wire.Answer{Code: reason.SidecarRefused}
 	}
-	c := s.publisher.Current().Consumer(inst.OIDC.Identity.ConsumerBy, q.Value)
-	if c == nil {
-		return wire.Answer{Code: reason.ConsumerMissing}
-	}
-	return wire.Answer{Consumer: c}
+	c, code := s.people.Consumer(ctx, inst.OIDC.Identity.ConsumerBy, q.Value)
+	return wire.Answer{Consumer: c, Code: code}
 }
 
 // browser answers what concerns sessions and logins.

@@ -10,14 +10,12 @@ import (
 
 // apiKey finds the credential of an API key. Whether it has expired is for the filter to
 // say, at every request.
-func (s *Server) apiKey(q *wire.Question, inst *bundle.Plugin) wire.Answer {
+func (s *Server) apiKey(ctx context.Context, q *wire.Question, inst *bundle.Plugin) wire.Answer {
 	if inst.KeyAuth == nil || q.Value == "" {
 		return wire.Answer{Code: reason.SidecarRefused}
 	}
-	if c := s.publisher.Current().APIKey(q.Value); c != nil {
-		return wire.Answer{Credential: c}
-	}
-	return wire.Answer{Code: reason.CredentialUnknown}
+	c, code := s.people.APIKey(ctx, q.Value)
+	return wire.Answer{Credential: c, Code: code}
 }
 
 // password tries a password. That of an unknown user is tried too, against somebody
@@ -26,15 +24,16 @@ func (s *Server) password(ctx context.Context, q *wire.Question, inst *bundle.Pl
 	if inst.BasicAuth == nil || q.Key == "" {
 		return wire.Answer{Code: reason.SidecarRefused}
 	}
-	current := s.publisher.Current()
-	known := current.Password(q.Key)
-	if known == nil {
-		if hashes := current.Hashes(); len(hashes) > 0 {
+	known, code := s.people.Password(ctx, q.Key)
+	if code == reason.CredentialUnknown {
+		if hashes := s.people.Hashes(); len(hashes) > 0 {
 			if s.passwords.Decoy(ctx, q.Key, hashes[s.passwords.Pick(q.Key, len(hashes))], q.Value) != nil {
 				return wire.Answer{Code: reason.Overloaded}
 			}
 		}
-		return wire.Answer{Code: reason.CredentialUnknown}
+	}
+	if code != reason.Unspecified {
+		return wire.Answer{Code: code}
 	}
 	right, err := s.passwords.Verify(ctx, q.Key, known.Hash, q.Value)
 	switch {

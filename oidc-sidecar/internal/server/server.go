@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/internal/wire"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/consumers"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/inquiry"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/login"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/password"
@@ -30,6 +31,7 @@ const (
 // Server is an http.Handler for filters.
 type Server struct {
 	publisher *publish.Publisher
+	people    *consumers.Finder
 	logins    *login.Service
 	inquiries *inquiry.Service
 	passwords *password.Store
@@ -43,9 +45,10 @@ type Server struct {
 }
 
 // New returns a server and enters its metrics into registry.
-func New(publisher *publish.Publisher, logins *login.Service, inquiries *inquiry.Service, passwords *password.Store, registry prometheus.Registerer) *Server {
+func New(publisher *publish.Publisher, people *consumers.Finder, logins *login.Service, inquiries *inquiry.Service, passwords *password.Store, registry prometheus.Registerer) *Server {
 	s := &Server{
 		publisher: publisher,
+		people:    people,
 		logins:    logins,
 		inquiries: inquiries,
 		passwords: passwords,

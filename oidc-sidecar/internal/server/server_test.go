@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/internal/redact"
 	"github.com/sallyport-auth/sallyport/internal/wire"
+	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/consumers"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/inquiry"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/login"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/password"
@@ -54,7 +55,11 @@ func start(t testing.TB) *bench {
 		t.Fatal(err)
 	}
 	logins := login.New(revoked, nil, slog.New(slog.DiscardHandler), time.Now, b.publisher.Revoked)
-	b.Server = New(b.publisher, logins, inquiry.New(nil, slog.New(slog.DiscardHandler), time.Now), password.New(), b.registry)
+	people, err := consumers.Open(t.Context(), consumers.Config{Current: b.publisher.Current})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Server = New(b.publisher, people, logins, inquiry.New(nil, slog.New(slog.DiscardHandler), time.Now), password.New(), b.registry)
 	t.Cleanup(func() { b.publisher.Close(); _ = revoked.Close(); _ = dir.Close() })
 	return b
 }

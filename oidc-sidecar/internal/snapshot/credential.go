@@ -31,10 +31,20 @@ func (s *Snapshot) credential(d *declarative.JWTSecret) {
 	if d.Key == "" {
 		return // the file was read without an installation
 	}
-	c := &Credential{declared: d, secret: redact.New(d.Secret)}
+	trust := ""
+	if d.JWKSURI != "" {
+		trust = s.provider(provider.Config{JWKSURI: d.JWKSURI, Verify: true, Timeout: remoteTimeout})
+	}
+	s.credentials[d.Key] = s.newCredential(d, trust)
+}
+
+// NewCredential returns a credential that is not of the file, and has no jwks_uri.
+func (s *Snapshot) NewCredential(d *declarative.JWTSecret) *Credential { return s.newCredential(d, "") }
+
+func (s *Snapshot) newCredential(d *declarative.JWTSecret, trust string) *Credential {
+	c := &Credential{declared: d, secret: redact.New(d.Secret), Trust: trust}
 	switch {
-	case d.JWKSURI != "":
-		c.Trust = s.provider(provider.Config{JWKSURI: d.JWKSURI, Verify: true, Timeout: remoteTimeout})
+	case trust != "":
 	case len(d.JWKS) > 0:
 		c.keys = d.JWKS
 	case d.Public != nil:
@@ -46,8 +56,8 @@ func (s *Snapshot) credential(d *declarative.JWTSecret) {
 	}
 	c.version = s.secret.MAC(d.ID, d.Key, d.Secret, d.Algorithm.String(), material.String(), c.Trust,
 		fmt.Sprintf("%q %q %v %v", d.Issuers, d.Audiences, d.Leeway, d.Algorithms),
-		who(d.Consumer))
-	s.credentials[d.Key] = c
+		Who(d.Consumer))
+	return c
 }
 
 // Credential returns the credential with a key, nil for none.
@@ -92,7 +102,7 @@ func (c *Credential) Bundle(p *bundle.Plugin, set *provider.Set) *bundle.Credent
 	d := c.declared
 	out := &bundle.Credential{
 		ID: d.ID, Key: d.Key, Version: c.version, Remote: c.Trust != "",
-		Consumer: consumer(d.Consumer), Issuers: d.Issuers, Audiences: d.Audiences, Leeway: d.Leeway,
+		Consumer: Consumer(d.Consumer), Issuers: d.Issuers, Audiences: d.Audiences, Leeway: d.Leeway,
 	}
 	if p.JWT != nil && p.JWT.Base64 {
 		out.Version += "-base64"

@@ -131,14 +131,14 @@ func (s *Snapshot) Consumer(by []string, value string) *bundle.Consumer {
 	for _, field := range by {
 		if field == bundle.UsernameAnyCase {
 			if c := s.anyCase(value); c != nil {
-				return consumer(c)
+				return Consumer(c)
 			}
 			continue
 		}
 		for _, c := range s.File.Consumers {
 			have := map[string]string{"id": c.ID, "username": c.Username, "custom_id": c.CustomID}[field]
 			if have != "" && have == value {
-				return consumer(c)
+				return Consumer(c)
 			}
 		}
 	}
@@ -180,14 +180,14 @@ func (s *Snapshot) ChangedConsumers(old *Snapshot) []string {
 	index := func(list []*declarative.Consumer) map[string]string {
 		m := map[string]string{}
 		for _, c := range list {
-			m[c.ID] = strings.Join([]string{c.ID, c.Username, c.CustomID}, "\x00") + "\x01" + strings.Join(c.Groups, "\x01")
+			m[c.ID] = strings.Join([]string{c.ID, c.Username, c.CustomID}, "\x00") + "\x01" + Who(c)
 		}
 		return m
 	}
 	before, after := index(old.File.Consumers), index(s.File.Consumers)
 	names := map[string]bool{}
 	note := func(text string) {
-		text, _, _ = strings.Cut(text, "\x01") // groups are no names
+		text, _, _ = strings.Cut(text, "\x01") // the rest is no names
 		for _, v := range strings.Split(text, "\x00") {
 			if v != "" {
 				names[v] = true

@@ -32,16 +32,16 @@ func (s *Snapshot) compileSecrets(f *declarative.File) {
 		if k.ID == "" {
 			continue // the file was read without an installation
 		}
-		version := s.secret.MAC("key-auth", k.ID, string(k.Hash[:]), strconv.FormatInt(k.Expires, 10), who(k.Consumer))
-		x.keys[k.Hash] = &bundle.Credential{ID: k.ID, Version: version, Consumer: consumer(k.Consumer), Expires: k.Expires}
+		version := s.secret.MAC("key-auth", k.ID, string(k.Hash[:]), strconv.FormatInt(k.Expires, 10), Who(k.Consumer))
+		x.keys[k.Hash] = &bundle.Credential{ID: k.ID, Version: version, Consumer: Consumer(k.Consumer), Expires: k.Expires}
 		x.versions[bundle.KeyPrefix+k.ID] = version
 	}
 	for _, p := range f.Passwords {
 		if p.Hash == "" {
 			continue
 		}
-		version := s.secret.MAC("basic-auth", p.ID, p.Username, p.Hash, who(p.Consumer))
-		x.passwords[p.Username] = &Password{p.Hash, &bundle.Credential{ID: p.ID, Version: version, Consumer: consumer(p.Consumer)}}
+		version := s.secret.MAC("basic-auth", p.ID, p.Username, p.Hash, Who(p.Consumer))
+		x.passwords[p.Username] = &Password{p.Hash, &bundle.Credential{ID: p.ID, Version: version, Consumer: Consumer(p.Consumer)}}
 		x.versions[bundle.BasicPrefix+p.ID] = version
 	}
 	for _, p := range x.passwords {
@@ -50,9 +50,9 @@ func (s *Snapshot) compileSecrets(f *declarative.File) {
 	slices.Sort(x.hashes)
 }
 
-// who is everything that a filter is told of a consumer.
-func who(c *declarative.Consumer) string {
-	return fmt.Sprintf("%q %q %q %q", c.ID, c.Username, c.CustomID, c.Groups)
+// Who is everything that a filter is told of a consumer.
+func Who(c *declarative.Consumer) string {
+	return fmt.Sprintf("%q %q %q %q %v %q", c.ID, c.Username, c.CustomID, c.Groups, c.Application, c.Contracts)
 }
 
 // APIKey returns the credential with a key, nil for none.
@@ -85,7 +85,7 @@ func (s *Snapshot) changedSecrets(old *Snapshot, names []string) []string {
 func compileKeyAuth(c *declarative.KeyAuthConfig) *bundle.KeyAuth {
 	return &bundle.KeyAuth{
 		Common: bundle.Common{
-			Anonymous: consumer(c.Anonymous), SkipPreflight: !c.RunOnPreflight, Realm: c.Realm,
+			Anonymous: anonymous(c.Anonymous), SkipPreflight: !c.RunOnPreflight, Realm: c.Realm,
 			HeaderNames: c.HeaderNames(), QueryNames: c.QueryNames(),
 		},
 		Hide: c.HideCredentials,
@@ -95,7 +95,7 @@ func compileKeyAuth(c *declarative.KeyAuthConfig) *bundle.KeyAuth {
 func compileBasicAuth(c *declarative.BasicAuthConfig) *bundle.BasicAuth {
 	return &bundle.BasicAuth{
 		Common: bundle.Common{
-			Anonymous: consumer(c.Anonymous), SkipPreflight: !c.RunOnPreflight, Realm: c.Realm,
+			Anonymous: anonymous(c.Anonymous), SkipPreflight: !c.RunOnPreflight, Realm: c.Realm,
 			HeaderNames: []string{"authorization"},
 		},
 		Hide: c.HideCredentials,

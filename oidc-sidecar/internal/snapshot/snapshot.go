@@ -95,6 +95,8 @@ func (s *Snapshot) plugin(p *declarative.Plugin) *bundle.Plugin {
 		out.OIDC = s.compileOIDC(p.OIDC)
 	case p.ACL != nil:
 		out.ACL = compileACL(p.ACL)
+	case p.Registration != nil:
+		out.Registration = &bundle.Registration{Service: p.Service.Key(), Consumers: p.Registration.Consumers}
 	case p.KeyAuth != nil:
 		out.KeyAuth = compileKeyAuth(p.KeyAuth)
 	case p.BasicAuth != nil:
@@ -133,7 +135,7 @@ func compileACL(c *declarative.ACLConfig) *bundle.ACL {
 func compileJWT(c *declarative.JWTConfig) *bundle.JWT {
 	return &bundle.JWT{
 		Common: bundle.Common{
-			Anonymous:      consumer(c.Anonymous),
+			Anonymous:      anonymous(c.Anonymous),
 			SkipPreflight:  !c.RunOnPreflight,
 			Realm:          c.Realm,
 			AcceptIDTokens: c.AcceptIDTokens,
@@ -164,7 +166,7 @@ func (s *Snapshot) compileOIDC(c *declarative.OIDCConfig) *bundle.OIDC {
 	trust := s.provider(ask)
 	out := &bundle.OIDC{
 		Common: bundle.Common{
-			Anonymous:      consumer(c.Anonymous),
+			Anonymous:      anonymous(c.Anonymous),
 			SkipPreflight:  !c.RunOnPreflight,
 			Realm:          c.Realm,
 			AcceptIDTokens: c.AcceptIDTokens,
@@ -246,11 +248,22 @@ func (s *Snapshot) provider(c provider.Config) string {
 	return c.ID
 }
 
-func consumer(c *declarative.Consumer) *bundle.Consumer {
+// Consumer returns a consumer as a filter is told of it; nil for nil.
+func Consumer(c *declarative.Consumer) *bundle.Consumer {
 	if c == nil {
 		return nil
 	}
-	return &bundle.Consumer{ID: c.ID, Username: c.Username, CustomID: c.CustomID, Groups: c.Groups}
+	return &bundle.Consumer{ID: c.ID, Username: c.Username, CustomID: c.CustomID, Groups: c.Groups, Application: c.Application, Contracts: c.Contracts}
+}
+
+// anonymous is Consumer for one who takes the place of nobody: its contracts open
+// nothing, and would make the bundle grow.
+func anonymous(c *declarative.Consumer) *bundle.Consumer {
+	out := Consumer(c)
+	if out != nil {
+		out.Application, out.Contracts = false, nil
+	}
+	return out
 }
 
 // Bundle puts the bundle together: the snapshot's routes, those of kept that it

@@ -387,3 +387,83 @@ func TestChangedConsumers(t *testing.T) {
 		t.Errorf("the first file changes %q", got)
 	}
 }
+
+const applications = `
+_sallyport:
+  applications:
+  - {custom_id: client-1, name: reports, services: [orders]}
+  - {custom_id: client-2, name: stocks, services: [orders]}
+services:
+- name: orders
+  url: http://127.0.0.1:1
+  plugins:
+  - {name: key-auth, config: {anonymous: stocks}}
+  - {name: application-registration, config: {display_name: Orders, enable_proxy_with_consumer_credential: true}}
+  routes: [{name: orders, paths: [/orders]}]
+- id: 22222222-2222-4222-8222-222222222222
+  url: http://127.0.0.1:1
+  plugins:
+  - {name: key-auth}
+  - {name: application-registration, config: {display_name: Nameless}}
+  routes: [{name: nameless, paths: [/nameless]}]
+keyauth_credentials: [{consumer: reports, key: a-key-of-reports-16, id: 55555555-5555-4555-8555-555555555555}]
+`
+
+// TestApplications: contracts travel with the consumer, in whichever answer it is, and
+// the plugin knows the service by the same name as they do. The anonymous consumer has none.
+func TestApplications(t *testing.T) {
+	s := compile(t, applications)
+	for by, value := range map[string]string{"custom_id": "client-1", "username": "reports"} {
+		c := s.Consumer([]string{by}, value)
+		if c == nil || !c.Application || !slices.Equal(c.Contracts, []string{"orders"}) || c.CustomID != "client-1" {
+			t.Errorf("by %s: %+v", by, c)
+		}
+	}
+	if c := s.APIKey("a-key-of-reports-16"); c == nil || !c.Consumer.Application || !slices.Equal(c.Consumer.Contracts, []string{"orders"}) {
+		t.Errorf("%+v", c)
+	}
+	b, err := bundle.Decode(string(named(s.Bundle(nil, noKeys)).Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bundle.Registration{"orders": {Service: "orders", Consumers: true}, "nameless": {Service: "22222222-2222-4222-8222-222222222222"}} {
+		for _, r := range b.Routes {
+			if short(r.Name) != name {
+				continue
+			}
+			if len(r.Chain) != 2 || r.Chain[1].Registration == nil || *r.Chain[1].Registration != want {
+				t.Errorf("%s: %+v, want %+v", name, r.Chain, want)
+			}
+			if a := r.Chain[0].KeyAuth.Anonymous; name == "orders" && (a == nil || a.Username != "stocks" || a.Application || a.Contracts != nil) {
+				t.Errorf("the anonymous consumer is %+v", a)
+			}
+		}
+	}
+	for change, want := range map[string][]string{
+		"services: [orders]}\n  - {custom_id: client-2":   {"client-1", "reports"},
+		"{custom_id: client-2, name: stocks, services: [": {"client-2", "stocks"},
+	} {
+		after := compile(t, strings.Replace(applications, change, strings.Replace(change, "services: [", "services: [22222222-2222-4222-8222-222222222222, ", 1), 1))
+		got := slices.DeleteFunc(after.ChangedConsumers(s), func(v string) bool { return len(v) == 36 })
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", change, got, want)
+		}
+		if changed := len(after.Changed(s)) > 0; changed != (want[0] == "client-1") {
+			t.Errorf("%s: credentials changed: %q", change, after.Changed(s))
+		}
+	}
+}
+
+// TestContractsDoNotMoveTheBundle: whoever has a contract is asked for, and not written
+// into the bundle.
+func TestContractsDoNotMoveTheBundle(t *testing.T) {
+	before, after := compile(t, applications), compile(t, strings.Replace(applications, "services: [orders]", "services: []", 1))
+	encode := func(s *Snapshot) string {
+		b := named(s.Bundle(nil, noKeys))
+		b.Source = ""
+		return string(b.Encode())
+	}
+	if encode(before) != encode(after) {
+		t.Error("a contract moves the bundle")
+	}
+}

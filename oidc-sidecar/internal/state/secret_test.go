@@ -108,3 +108,32 @@ func TestSessionSecretThatCannotBeWritten(t *testing.T) {
 		t.Errorf("error %v: expected one, and no secret", err)
 	}
 }
+
+// TestInstallationSecretIsShared: a program that leaves the directory to the sidecar has
+// the same secret, whoever is first, and however many come at once.
+func TestInstallationSecretIsShared(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	var wg sync.WaitGroup
+	secrets := make([]redact.Secret, 16)
+	for i := range secrets {
+		wg.Go(func() {
+			var err error
+			if secrets[i], err = InstallationSecret(path); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	d := open(t, path, "")
+	if again, err := InstallationSecret(path); err != nil || again != d.InstallationSecret() {
+		t.Errorf("beside a sidecar: %v", err)
+	}
+	for _, s := range secrets {
+		if s != d.InstallationSecret() || len(s.Reveal()) < 32 {
+			t.Fatal("two programs have two secrets")
+		}
+	}
+	if got := open(t, t.TempDir(), givenSecret).InstallationSecret(); got != redact.New(givenSecret) {
+		t.Error("the secret that was given is not the one that is used")
+	}
+}

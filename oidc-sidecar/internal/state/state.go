@@ -121,6 +121,21 @@ func (d *Dir) load() error {
 // Close releases the lock.
 func (d *Dir) Close() error { return d.lock.Close() }
 
+// InstallationSecret returns what generated credentials are derived from, and what a
+// registry is made with.
+func (d *Dir) InstallationSecret() redact.Secret { return d.secret }
+
+// InstallationSecret returns the generated secret of a state directory, making it when it
+// is not there, for a program that shares the registry with the sidecar of that directory
+// and leaves the rest of it alone.
+func InstallationSecret(path string) (redact.Secret, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return redact.Secret{}, err
+	}
+	s, err := (&Dir{path: path}).generated("installation-secret")
+	return redact.New(s), err
+}
+
 // Path returns the directory.
 func (d *Dir) Path() string { return d.path }
 
@@ -138,10 +153,13 @@ func (d *Dir) generated(name string) (string, error) {
 			return "", err
 		}
 		text := base64.RawURLEncoding.EncodeToString(secret)
-		if err := d.replace(name, []byte(text+"\n")); err != nil {
+		if err = d.create(name, []byte(text+"\n")); err == nil {
+			return text, nil
+		}
+		if !errors.Is(err, os.ErrExist) {
 			return "", err
 		}
-		return text, nil
+		data, err = d.private(name) // another program was first
 	}
 	if err != nil {
 		return "", err
@@ -186,6 +204,16 @@ func (d *Dir) AdminToken() (token redact.Secret, path string, err error) {
 
 // replace writes a file by renaming.
 func (d *Dir) replace(name string, data []byte) error {
+	return d.write(name, data, os.Rename)
+}
+
+// create writes a file, whole or not at all, unless there is one (os.ErrExist).
+func (d *Dir) create(name string, data []byte) error {
+	return d.write(name, data, os.Link)
+}
+
+// write writes a file beside its place, and then puts it there.
+func (d *Dir) write(name string, data []byte, place func(from, to string) error) error {
 	tmp, err := os.CreateTemp(d.path, "."+name+"-*") // 0600
 	if err != nil {
 		return err
@@ -198,7 +226,7 @@ func (d *Dir) replace(name string, data []byte) error {
 	if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
-	return os.Rename(tmp.Name(), d.file(name))
+	return place(tmp.Name(), d.file(name))
 }
 
 // Generation returns the generation of a bundle with this content: the last one

@@ -51,6 +51,8 @@ func TestGuardsAreNotLost(t *testing.T) {
 			"", "", "which nobody may have"},
 		{"bound to the service", publicAnd + "    paths: [/admin]\n  plugins: [{name: ip-restriction}]\n", "public guarded", "", ""},
 		{"bound to the service by name", publicAnd + "    paths: [/admin]\nplugins: [{name: ip-restriction, service: {name: s}}]\n", "public guarded", "", ""},
+		{"application-registration behind a guard that is left out", publicAnd + "    paths: [/admin]\n    plugins: [{name: hmac-auth}]\n" +
+			"  plugins: [{name: application-registration, config: {display_name: S}}]\n", "public guarded", "", ""},
 		{"bound to everything", publicAnd + "    paths: [/admin]\nplugins: [{name: ip-restriction}]\n", "", "", "guards everything"},
 		{"bound to what is not there", publicAnd + "    paths: [/admin]\nplugins: [{name: jwt, route: nowhere}]\n", "", "", "not among the inputs"},
 		{"bound to a consumer", publicAnd + "    paths: [/admin]\nconsumers: [{username: a, plugins: [{name: request-termination}]}]\n", "", "", "guards a consumer"},
