@@ -79,8 +79,9 @@ func keys(name string) []string {
 const ofForm = -1
 
 // Entity makes an entity of fields. kind (service, route, plugin, consumer, credential …)
-// says which fields are booleans, numbers and lists; below config it is the plugin's.
-func Entity(kind string, fields []Field) (*yaml.Node, error) {
+// says which fields are booleans, numbers and lists; below config it is that of the plugin
+// which the fields name or, where they name none, of the one that is given.
+func Entity(kind, plugin string, fields []Field) (*yaml.Node, error) {
 	e := mapping()
 	for _, f := range fields {
 		path := keys(f.Name)
@@ -105,7 +106,10 @@ func Entity(kind string, fields []Field) (*yaml.Node, error) {
 		})
 	}
 	if config := get(e, "config"); kind == "plugin" && config != nil {
-		coerce(config, schemas[scalar(get(e, "name"))], 0)
+		if name := scalar(get(e, "name")); name != "" {
+			plugin = name
+		}
+		coerce(config, schemas[plugin], 0)
 	}
 	return e, nil
 }

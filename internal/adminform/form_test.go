@@ -27,26 +27,28 @@ func shape(n *yaml.Node) string {
 }
 
 func TestForms(t *testing.T) {
-	for _, test := range []struct{ kind, form, want string }{
-		{"service", "name=openidconnect&url=http%3A%2F%2Fhttpbin.org%2Fanything", `{name: "openidconnect", url: "http://httpbin.org/anything"}`},
-		{"route", "name=r&paths=/oidc", `{name: "r", paths: ["/oidc"]}`},
-		{"route", "paths[]=/a&paths[]=/b&methods=GET,POST&strip_path=false", `{paths: ["/a", "/b"], methods: ["GET", "POST"], strip_path: false}`},
-		{"route", "paths=/a&paths=/b&paths=/c", `{paths: ["/a", "/b", "/c"]}`},
-		{"route", "paths[1]=/a&paths[2]=/b", `{paths: ["/a", "/b"]}`},
-		{"route", "headers.x=a&service.id=1", `{headers: {x: ["a"]}, service: {id: "1"}}`},
-		{"route", "headers[x-y]=a&service[id]=1", `{headers: {x-y: ["a"]}, service: {id: "1"}}`},
-		{"plugin", "name=openid-connect&config.issuer=https://i&config.scopes[]=a&config.ssl_verify=false&config.leeway=5", `{name: "openid-connect", config: {issuer: "https://i", scopes: ["a"], ssl_verify: false, leeway: 5}}`},
-		{"plugin", "name=jwt&config.claims_to_verify=exp,nbf", `{name: "jwt", config: {claims_to_verify: ["exp", "nbf"]}}`},
-		{"consumer", "username=true&custom_id=12&tags=a&tags=b", `{username: "true", custom_id: "12", tags: ["a", "b"]}`},
-		{"consumer", "username=&&custom_id=+%2B", `{username: null, custom_id: " +"}`},
-		{"consumer", "", `{}`},
+	for _, test := range []struct{ kind, form, want, plugin string }{
+		{"service", "name=openidconnect&url=http%3A%2F%2Fhttpbin.org%2Fanything", `{name: "openidconnect", url: "http://httpbin.org/anything"}`, ""},
+		{"route", "name=r&paths=/oidc", `{name: "r", paths: ["/oidc"]}`, ""},
+		{"route", "paths[]=/a&paths[]=/b&methods=GET,POST&strip_path=false", `{paths: ["/a", "/b"], methods: ["GET", "POST"], strip_path: false}`, ""},
+		{"route", "paths=/a&paths=/b&paths=/c", `{paths: ["/a", "/b", "/c"]}`, ""},
+		{"route", "paths[1]=/a&paths[2]=/b", `{paths: ["/a", "/b"]}`, ""},
+		{"route", "headers.x=a&service.id=1", `{headers: {x: ["a"]}, service: {id: "1"}}`, ""},
+		{"route", "headers[x-y]=a&service[id]=1", `{headers: {x-y: ["a"]}, service: {id: "1"}}`, ""},
+		{"plugin", "name=openid-connect&config.issuer=https://i&config.scopes[]=a&config.ssl_verify=false&config.leeway=5", `{name: "openid-connect", config: {issuer: "https://i", scopes: ["a"], ssl_verify: false, leeway: 5}}`, ""},
+		{"plugin", "name=jwt&config.claims_to_verify=exp,nbf", `{name: "jwt", config: {claims_to_verify: ["exp", "nbf"]}}`, ""},
+		{"consumer", "username=true&custom_id=12&tags=a&tags=b", `{username: "true", custom_id: "12", tags: ["a", "b"]}`, ""},
+		{"consumer", "username=&&custom_id=+%2B", `{username: null, custom_id: " +"}`, ""},
+		{"consumer", "", `{}`, ""},
+		{"plugin", "config.maximum_expiration=5", `{config: {maximum_expiration: 5}}`, "jwt"},
+		{"plugin", "name=acl&config.maximum_expiration=5", `{name: "acl", config: {maximum_expiration: "5"}}`, "jwt"},
 	} {
 		fields, err := Parse(test.form)
 		if err != nil {
 			t.Errorf("%s: %v", test.form, err)
 			continue
 		}
-		e, err := Entity(test.kind, fields)
+		e, err := Entity(test.kind, test.plugin, fields)
 		if err != nil {
 			t.Errorf("%s: %v", test.form, err)
 			continue
@@ -72,7 +74,7 @@ func TestFormsAreRefused(t *testing.T) {
 	} {
 		fields, err := Parse(form)
 		if err == nil {
-			_, err = Entity("consumer", fields)
+			_, err = Entity("consumer", "", fields)
 		}
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40s: %v, want %q", form, err, want)
@@ -95,7 +97,7 @@ func FuzzForm(f *testing.F) {
 		if len(fields) > MaxFields {
 			t.Fatalf("%d fields", len(fields))
 		}
-		e, err := Entity(kind, fields)
+		e, err := Entity(kind, "", fields)
 		if err != nil {
 			return
 		}

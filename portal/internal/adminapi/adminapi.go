@@ -18,8 +18,9 @@ import (
 
 // Config is what an admin API works with.
 type Config struct {
-	// Registry is what is written to; nil for none: everything is read-only.
-	Registry *registry.Registry
+	// Registry returns what is written to, nil while it is away; then everything is 503. It
+	// is nil itself for no registry at all: everything is read-only.
+	Registry func() *registry.Registry
 	// File returns the configuration in force, the registry's services, routes and plugins
 	// included (declarative.Options.Further).
 	File func() *declarative.File
@@ -124,6 +125,9 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	c := &call{api: a, w: w, r: r}
+	if a.Registry != nil {
+		c.Registry = a.Registry()
+	}
 	status, body, err := c.answer()
 	if err != nil {
 		status, body = c.problem(err)
@@ -134,11 +138,22 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // call is one request.
 type call struct {
 	*api
-	w     http.ResponseWriter
-	r     *http.Request
-	path  map[string]string // the parts of the path that are in braces
-	who   caller
-	audit string // what is done, for the log
+	// Registry is the one of this request, nil for none.
+	Registry *registry.Registry
+
+	w    http.ResponseWriter
+	r    *http.Request
+	path map[string]string // the parts of the path that are in braces
+	who  caller
+	file *declarative.File // see File
+}
+
+// File returns the configuration in force, the same for the whole request.
+func (c *call) File() *declarative.File {
+	if c.file == nil {
+		c.file = c.api.Config.File()
+	}
+	return c.file
 }
 
 // answer finds out who asks for what, and does it.
@@ -158,7 +173,11 @@ func (c *call) answer() (status int, body any, err error) {
 	if c.who.roles&e.roles == 0 {
 		return 0, nil, forbidden(e.roles)
 	}
-	if e.writes && c.Registry == nil {
+	switch {
+	case c.Registry != nil || e.local:
+	case c.api.Registry != nil: // it is away: what it has must not look as if it were not there
+		return 0, nil, errOurs
+	case e.writes:
 		c.w.Header().Set("Allow", "GET, HEAD")
 		return 0, nil, errReadOnly
 	}

@@ -84,7 +84,7 @@ func listTokens(c *call) (int, any, error) {
 // createToken makes a token. Nobody hands out a role that they do not have: who may not
 // read secrets could otherwise make a token that may.
 func createToken(c *call) (int, any, error) {
-	body, err := c.body("admin_token")
+	body, err := c.body("admin_token", "")
 	if err != nil {
 		return 0, nil, err
 	}

@@ -22,10 +22,10 @@ const maxBody = 1 << 20
 // bodyLimits bound what is in one.
 var bodyLimits = jsonx.Limits{Bytes: maxBody, Depth: 12, Nodes: 1 << 14}
 
-// body reads the body of a request as one object: of a form of a kind (see
-// adminform.Entity), or of JSON. No body is an empty object. Numbers are int64, or float64
+// body reads the body of a request as one object: of a form of a kind, and perhaps of a
+// plugin (see adminform.Entity), or of JSON. No body is an empty object. Numbers are int64, or float64
 // where they are no integers.
-func (c *call) body(kind string) (map[string]any, error) {
+func (c *call) body(kind, plugin string) (map[string]any, error) {
 	data, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
 	var large *http.MaxBytesError
 	switch {
@@ -46,7 +46,7 @@ func (c *call) body(kind string) (map[string]any, error) {
 	case "application/json":
 		return jsonBody(string(data))
 	case "application/x-www-form-urlencoded":
-		return formBody(kind, string(data))
+		return formBody(kind, plugin, string(data))
 	}
 	return nil, errType
 }
@@ -93,11 +93,11 @@ func valueOf(v jsonx.Value) any {
 	return nil
 }
 
-func formBody(kind, src string) (map[string]any, error) {
+func formBody(kind, plugin, src string) (map[string]any, error) {
 	fields, err := adminform.Parse(src)
 	var e *yaml.Node
 	if err == nil {
-		e, err = adminform.Entity(kind, fields)
+		e, err = adminform.Entity(kind, plugin, fields)
 	}
 	if err != nil {
 		return nil, &problem{status: http.StatusBadRequest, Message: "the body " + cut(err.Error())}

@@ -149,7 +149,7 @@ func (c *call) freeConsumer(v registry.Consumer) error {
 }
 
 func createConsumer(c *call) (int, any, error) {
-	body, err := c.body("consumer")
+	body, err := c.body("consumer", "")
 	if err != nil {
 		return 0, nil, err
 	}
@@ -171,7 +171,7 @@ func putConsumer(c *call) (int, any, error) {
 	if o, err := c.consumer(); err == nil && o.file != nil {
 		return 0, nil, ofFile("consumers", c.path["consumer"])
 	}
-	body, err := c.body("consumer")
+	body, err := c.body("consumer", "")
 	if err != nil {
 		return 0, nil, err
 	}
@@ -203,7 +203,7 @@ func patchConsumer(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	body, err := c.body("consumer")
+	body, err := c.body("consumer", "")
 	if err != nil {
 		return 0, nil, err
 	}

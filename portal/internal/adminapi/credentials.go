@@ -475,7 +475,7 @@ func (k *credential) read(c *call) (consumer string, body map[string]any, err er
 	if err != nil {
 		return "", nil, err
 	}
-	if body, err = c.body("credential"); err != nil {
+	if body, err = c.body("credential", ""); err != nil {
 		return "", nil, err
 	}
 	f := newFields(body)

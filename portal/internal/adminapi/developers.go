@@ -159,7 +159,7 @@ func readDeveloper(f *fields, d *registry.Developer) {
 }
 
 func createDeveloper(c *call) (int, any, error) {
-	body, err := c.body("developer")
+	body, err := c.body("developer", "")
 	if err != nil {
 		return 0, nil, err
 	}
@@ -183,7 +183,7 @@ func patchDeveloper(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	body, err := c.body("developer")
+	body, err := c.body("developer", "")
 	if err != nil {
 		return 0, nil, err
 	}
@@ -280,7 +280,7 @@ func readApplication(f *fields, p *registry.Application) {
 func (c *call) freeCustomID(id string) error { return c.freeConsumer(registry.Consumer{CustomID: id}) }
 
 func createApplication(c *call) (int, any, error) {
-	body, err := c.body("application")
+	body, err := c.body("application", "")
 	if err != nil {
 		return 0, nil, err
 	}
@@ -317,7 +317,7 @@ func patchApplication(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	body, err := c.body("application")
+	body, err := c.body("application", "")
 	if err != nil {
 		return 0, nil, err
 	}
@@ -413,7 +413,7 @@ func createContract(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	body, err := c.body("application_instance")
+	body, err := c.body("application_instance", "")
 	if err != nil {
 		return 0, nil, err
 	}
@@ -486,7 +486,7 @@ func patchContract(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	body, err := c.body("application_instance")
+	body, err := c.body("application_instance", "")
 	if err != nil {
 		return 0, nil, err
 	}

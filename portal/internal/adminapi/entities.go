@@ -246,9 +246,9 @@ func serviceOf(c *call) (int, any, error) {
 }
 
 // read reads a body into a document. Nulls stay, for a PATCH to take away what they are
-// for.
-func (k *kind) read(c *call) (document, error) {
-	doc, err := c.body(k.one)
+// for. old is what the body changes.
+func (k *kind) read(c *call, old registry.Entity) (document, error) {
+	doc, err := c.body(k.one, pluginName(old))
 	if err != nil {
 		return nil, err
 	}
@@ -358,7 +358,7 @@ func chosen(doc document) (string, error) {
 }
 
 func (k *kind) post(c *call) (int, any, error) {
-	doc, err := k.read(c)
+	doc, err := k.read(c, registry.Entity{})
 	if err != nil {
 		return 0, nil, err
 	}
@@ -380,6 +380,10 @@ func (k *kind) create(c *call, doc document, id string, status int) (int, any, e
 
 // written answers a write; secrets are not said again.
 func (k *kind) written(c *call, e registry.Entity, status int, err error) (int, any, error) {
+	var conflict *registry.Conflict
+	if errors.As(err, &conflict) && conflict.Field == "name" {
+		err = taken(k.named, conflict.Value) // a plugin's unique name is not its name
+	}
 	if err != nil {
 		return 0, nil, err
 	}
@@ -409,7 +413,7 @@ func (k *kind) put(c *call) (int, any, error) {
 			return 0, nil, errNotFound // it is bound to another
 		}
 	}
-	doc, err := k.read(c)
+	doc, err := k.read(c, old.entity)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -449,7 +453,7 @@ func (k *kind) patch(c *call) (int, any, error) {
 	if old.file != nil {
 		return 0, nil, ofFile(k.name, c.path[k.one])
 	}
-	doc, err := k.read(c)
+	doc, err := k.read(c, old.entity)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -545,8 +549,8 @@ func (c *call) agree(e registry.Entity) func([]registry.Entity) error {
 	}
 }
 
-// Further returns what the registry has as package declarative reads it.
-func Further(all []registry.Entity) []declarative.Further {
+// beside returns what the registry has as package declarative reads it.
+func beside(all []registry.Entity) []declarative.Further {
 	list := make([]declarative.Further, len(all))
 	for i, e := range all {
 		list[i] = further(e)
@@ -561,7 +565,7 @@ func further(e registry.Entity) declarative.Further {
 // load refuses entities that could not be put in force; about is the path of the one that
 // is written.
 func (c *call) load(all []registry.Entity, about string) error {
-	problems := c.Check(Further(all))
+	problems := c.Check(beside(all))
 	if errs := problems.Errors(); len(errs) > 0 {
 		return refused(errs, about)
 	}

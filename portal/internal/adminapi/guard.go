@@ -119,17 +119,20 @@ func presented(h map[string][]string) (token string, ok bool) {
 const maxToken = 512
 
 // callerBy returns whose a token is, errToken for nobody's.
-func (a *api) callerBy(ctx context.Context, token, from string) (caller, error) {
-	have, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(a.Token.Reveal()))
-	if !a.Token.Empty() && subtle.ConstantTimeCompare(have[:], want[:]) == 1 {
+func (c *call) callerBy(ctx context.Context, token, from string) (caller, error) {
+	have, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(c.Token.Reveal()))
+	if !c.Token.Empty() && subtle.ConstantTimeCompare(have[:], want[:]) == 1 {
 		all := anybody
 		return caller{registry.Actor{Kind: "token", ID: "bootstrap", Name: "bootstrap", Role: strings.Join(all.names(), " "), Remote: from}, all}, nil
 	}
-	if a.Registry == nil {
+	if c.Registry == nil && c.api.Registry != nil {
+		return caller{}, errOurs
+	}
+	if c.Registry == nil {
 		return caller{}, errToken
 	}
-	t, err := a.Registry.AdminTokenBy(ctx, token)
-	if errors.Is(err, registry.ErrNotFound) || err == nil && !t.Expires.IsZero() && !t.Expires.After(a.Now()) {
+	t, err := c.Registry.AdminTokenBy(ctx, token)
+	if errors.Is(err, registry.ErrNotFound) || err == nil && !t.Expires.IsZero() && !t.Expires.After(c.Now()) {
 		return caller{}, errToken
 	}
 	if err != nil {

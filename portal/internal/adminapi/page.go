@@ -154,7 +154,7 @@ func place(offset string, n int) (from int, where string, err error) {
 		return 0, "", nil
 	}
 	data, err := base64.RawURLEncoding.Strict().DecodeString(offset)
-	if err != nil {
+	if err != nil || strings.ContainsAny(offset, "\r\n") { // which the decoder skips
 		return 0, "", errOffset
 	}
 	if text, ok := strings.CutPrefix(string(data), inFile); ok {

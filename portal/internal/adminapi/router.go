@@ -14,6 +14,7 @@ type endpoint struct {
 	path    string // parts in braces stand for one part of a request's path
 	roles   roles  // any of these
 	writes  bool   // answers 405 without a registry
+	local   bool   // answers without one that is away
 	summary string
 	in      string // the schema of the body; "" for none
 	out     string // the schema of the answer; "" for none

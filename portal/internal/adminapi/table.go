@@ -18,13 +18,16 @@ func endpoints() []endpoint {
 		get("/status", anybody, "status", "Whether the registry answers", status),
 		get("/openapi.json", anybody, "object", "This document", func(c *call) (int, any, error) { return http.StatusOK, c.description, nil }),
 	}
+	for i := range list {
+		list[i].local = true
+	}
 	for _, k := range []*kind{services, routes, plugins} {
 		list = append(list, k.endpoints("/"+k.name)...)
 	}
 	list = append(list, routes.endpoints("/services/{service}/routes")...)
 	list = append(list, plugins.endpoints("/services/{service}/plugins")...)
 	list = append(list, plugins.endpoints("/routes/{route}/plugins")...)
-	list = append(list, plugins.endpoints("/consumers/{consumer}/plugins")...)
+	list = append(list, crud("/consumers/{consumer}/plugins", "plugin", admin|read, admin, admin, handlers{list: plugins.list, post: plugins.post}, "tags")...)
 	list = append(list, get("/routes/{route}/service", admin|read|approve, "service", "The service of a route", serviceOf))
 
 	const people = admin | read | credentials
@@ -110,7 +113,7 @@ func (k *credential) endpoints(readers roles) []endpoint {
 // node answers what Kong's root says, as far as it is true here.
 func node(c *call) (int, any, error) {
 	return http.StatusOK, map[string]any{
-		"tagline": "Welcome to Sallyport", "version": version.String(), "registry": c.Registry != nil,
+		"tagline": "Welcome to Sallyport", "version": version.String(), "registry": c.api.Registry != nil,
 		"plugins": map[string]any{"available_on_server": declarative.PluginNames()},
 	}, nil
 }
@@ -118,9 +121,9 @@ func node(c *call) (int, any, error) {
 // status answers whether what this API needs is there. As in Kong it is 200 in any case.
 func status(c *call) (int, any, error) {
 	database := map[string]any{"reachable": false, "kind": "off"}
-	if c.Registry != nil {
+	if c.api.Registry != nil {
 		database["kind"] = "registry"
-		database["reachable"] = c.Registry.Ping(c.r.Context()) == nil
+		database["reachable"] = c.Registry != nil && c.Registry.Ping(c.r.Context()) == nil
 	}
 	f := c.File()
 	return http.StatusOK, map[string]any{

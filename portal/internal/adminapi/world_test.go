@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -119,10 +120,14 @@ func newWorld(t testing.TB) *world {
 const testHash = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 func (w *world) start(limits Limits) {
-	w.handler = New(Config{
-		Registry: w.registry, Token: redact.New(bootstrap), Limits: limits,
+	config := Config{
+		Token: redact.New(bootstrap), Limits: limits,
 		File: w.file, Check: w.check, Logger: slog.New(slog.NewTextHandler(&w.log, nil)), Now: func() time.Time { return w.now },
-	})
+	}
+	if w.registry != nil {
+		config.Registry = func() *registry.Registry { return w.registry }
+	}
+	w.handler = New(config)
 }
 
 func (w *world) parse(more []declarative.Further) (*declarative.File, declarative.Problems) {
@@ -148,7 +153,7 @@ func (w *world) file() *declarative.File {
 		if err != nil {
 			w.t.Error(err)
 		}
-		more = Further(all)
+		more = beside(all)
 	}
 	f, problems := w.parse(more)
 	if f == nil {
@@ -258,4 +263,13 @@ func same(t testing.TB, what string, got, want any) {
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%s is %v, want %v", what, got, want)
 	}
+}
+
+func tcp(t testing.TB, addr string) net.Addr {
+	t.Helper()
+	a, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }

@@ -73,7 +73,7 @@ func (d *draft) run(c call) (why string) {
 		path = path[2:]
 	}
 	to := collections[path[0]]
-	e, err := adminform.Entity(to.kind, c.fields)
+	e, err := adminform.Entity(to.kind, "", c.fields)
 	if err != nil {
 		return err.Error()
 	}

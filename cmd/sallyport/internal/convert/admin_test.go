@@ -58,7 +58,7 @@ func TestCoercion(t *testing.T) {
 		{"credential", "ttl", "60", "!!int"},
 		{"route", "path_handling", "", "!!null"},
 	} {
-		e, err := adminform.Entity(test.kind, []adminform.Field{{Name: test.name, Text: test.value}})
+		e, err := adminform.Entity(test.kind, "", []adminform.Field{{Name: test.name, Text: test.value}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +66,7 @@ func TestCoercion(t *testing.T) {
 			t.Errorf("%s.%s=%s is %s, want %s", test.kind, test.name, test.value, got, test.want)
 		}
 	}
-	e, _ := adminform.Entity("route", []adminform.Field{{Name: "paths", Text: "/a,/b"}, {Name: "methods", Text: "GET, POST"}})
+	e, _ := adminform.Entity("route", "", []adminform.Field{{Name: "paths", Text: "/a,/b"}, {Name: "methods", Text: "GET, POST"}})
 	if p, m := words(get(e, "paths")), words(get(e, "methods")); len(p) != 1 || len(m) != 2 {
 		t.Errorf("paths %q, methods %q: only what has no commas is parted by them", p, m)
 	}
@@ -94,7 +94,7 @@ func TestFormsSayEveryField(t *testing.T) {
 		}
 		checked++
 		fits := slices.ContainsFunc([]string{"true", "100", "x"}, func(value string) bool {
-			e, err := adminform.Entity("plugin", []adminform.Field{{Name: "name", Text: plugin}, {Name: "config." + name, Text: value}})
+			e, err := adminform.Entity("plugin", "", []adminform.Field{{Name: "name", Text: plugin}, {Name: "config." + name, Text: value}})
 			if err != nil {
 				t.Fatal(err)
 			}
