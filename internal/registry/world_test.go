@@ -26,6 +26,11 @@ var suite = []struct {
 	{"admin tokens", testAdminTokens},
 	{"writes", testWrites},
 	{"refused writes", testRefusedWrites},
+	{"conflicts", testConflicts},
+	{"reserved", testReserved},
+	{"invalid fields", testInvalidFields},
+	{"text", testText},
+	{"not found", testNotFound},
 }
 
 // runSuite runs it, each test on a database of its own.
