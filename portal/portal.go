@@ -119,11 +119,20 @@ func (c *Config) read(ctx context.Context) (*declarative.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, problems := c.Read(adminapi.Further(all))
+	file, problems := c.Read(beside(all))
 	if file == nil {
 		return nil, Problems{problems.Errors()}
 	}
 	return file, nil
+}
+
+// beside returns what a registry has as package declarative reads it.
+func beside(all []registry.Entity) []declarative.Further {
+	list := make([]declarative.Further, len(all))
+	for i, e := range all {
+		list[i] = declarative.Further{Kind: e.Kind, ID: e.ID, JSON: e.JSON}
+	}
+	return list
 }
 
 // Open opens a portal. A file without the block portal has none.
@@ -246,7 +255,7 @@ func (p *Portal) pages(ctx context.Context, file *declarative.File, f *front) er
 	mux.Handle(pages.AdminPath+"/", admin)
 	mux.Handle("GET /"+p.where.workspace+"/kong", ports(p.portal, p.where))
 	mux.Handle("/", adminapi.New(adminapi.Config{
-		Registry: c.Registry, File: p.file.Load, Token: c.Token, Logger: c.Logger, Now: c.Now,
+		Registry: func() *registry.Registry { return c.Registry }, File: p.file.Load, Token: c.Token, Logger: c.Logger, Now: c.Now,
 		Check: func(more []declarative.Further) declarative.Problems { _, problems := c.Read(more); return problems },
 	}))
 	p.admin = mux

@@ -168,7 +168,10 @@ func runPortal(ctx context.Context, o portalOptions, logger *slog.Logger, opened
 		}
 	}
 	if o.registry == "" {
-		return usageError{errors.New("no registry: give one with --registry sqlite:PATH, the one that the gateway has too")}
+		o.registry = file.Settings.Registry
+	}
+	if o.registry == "" {
+		return usageError{errors.New("no registry: expected registry in _sallyport, or --registry sqlite:PATH; the gateway's is the same")}
 	}
 	db, err := registry.Open(ctx, o.registry, registry.Options{Secret: secret})
 	if err != nil {
@@ -207,7 +210,7 @@ func runPortal(ctx context.Context, o portalOptions, logger *slog.Logger, opened
 	return together(ctx,
 		p.Run,
 		func(ctx context.Context) error { sidecar.Watch(ctx, o.file, reload); return nil },
-		statusServer(o.status, logger, p.Ready, prometheus.Gatherers{p.Metrics(), moduleGatherer(wasm)}))
+		statusServer(o.status, logger, p.Ready, func() string { return "" }, prometheus.Gatherers{p.Metrics(), moduleGatherer(wasm)}))
 }
 
 // moduleGatherer says which module runs.
