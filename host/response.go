@@ -20,8 +20,10 @@ type response struct {
 	header    http.Header // next's
 	status    int
 	committed bool // the guest has seen the headers
+	follows   bool // a body, when it saw them
 	sent      bool // the client has
 	discard   bool // the client gets something else
+	inner     bool // no filter stands between this one and next
 	hijacked  bool
 	isLocal   bool
 	held      bool // the guest holds the headers and wants the body
@@ -29,7 +31,10 @@ type response struct {
 }
 
 func newResponse(e *exchange) *response {
-	return &response{e: e, header: e.w.Header()}
+	if before, ok := e.w.(*response); ok {
+		before.inner = false
+	}
+	return &response{e: e, header: e.w.Header(), inner: true}
 }
 
 // Header implements http.ResponseWriter.
@@ -39,7 +44,7 @@ func (r *response) Header() http.Header { return r.header }
 // they are.
 func (r *response) WriteHeader(status int) {
 	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
-		if r.e.override.Load() == nil {
+		if r.e.answer.response.Load() == nil {
 			r.e.w.WriteHeader(status)
 		}
 		return
@@ -116,9 +121,16 @@ func (r *response) commit(end bool) error {
 	if r.committed {
 		return nil
 	}
-	r.committed = true
-	if l := r.e.override.Load(); l != nil {
-		return r.replace(l)
+	r.committed, r.follows = true, !end
+	if l := r.e.answer.response.Load(); l != nil && !r.e.answer.given {
+		r.e.answer.given = true
+		if !r.inner { // next's response has passed other filters
+			return r.replace(l)
+		}
+		r.discard, r.sent = true, true
+		clear(r.header)
+		r.e.local(l)
+		return nil
 	}
 	r.trailers = announced(r.header)
 	if !r.e.has(vm.OnResponseHeaders) {
@@ -154,6 +166,16 @@ func (r *response) send(piece []byte) error {
 		r.sent = true
 		r.e.stream.Sync(r.takeOver)
 		r.e.w.WriteHeader(r.status)
+		// The filter before this one sees the headers now, not when the guest lets
+		// the body go on.
+		if before, ok := r.e.w.(*response); ok && r.follows {
+			if err := before.commit(false); err != nil {
+				return err
+			}
+			if err := before.send(nil); err != nil {
+				return err
+			}
+		}
 	}
 	if len(piece) == 0 {
 		return nil
