@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 )
@@ -21,7 +22,16 @@ type filterFlags struct {
 	upstream      string
 	clusters      map[string]string
 	stopIteration bool
+	deadline      time.Duration
+	memory        int // MiB
 }
+
+// Bounds on filters of others; the most is what wasm can address.
+const (
+	defaultFilterDeadline = time.Second
+	defaultFilterMemory   = 1 << 10
+	maxFilterMemory       = 4 << 10
+)
 
 func (f *filterFlags) register(flags *pflag.FlagSet) {
 	flags.Var(filterValue{f}, "filter", "the filter's module (default: the one that is built in); without -c any proxy-wasm module, several for a chain")
@@ -29,6 +39,8 @@ func (f *filterFlags) register(flags *pflag.FlagSet) {
 	flags.Var(ofFilter{f, "ID", func(l *filterFlag) *string { return &l.rootID }}, "filter-root-id", "root id of the --filter before it")
 	flags.Var(clusterValue{f}, "filter-cluster", "where filters may call: http://HOST:PORT, https://HOST:PORT or unix:PATH, under a name; several, or a list with commas")
 	flags.BoolVar(&f.stopIteration, "filter-stop-iteration", false, "give filters the body while they hold the headers (Envoy's allow_on_headers_stop_iteration)")
+	flags.DurationVar(&f.deadline, "filter-deadline", defaultFilterDeadline, "how long a callback of a filter may take, its start and configuration included")
+	flags.IntVar(&f.memory, "filter-memory", defaultFilterMemory, "memory that an instance of a filter may have, in MiB")
 	flags.StringVar(&f.upstream, "upstream", "", "where requests go that filters let through, without -c: http://HOST[:PORT] or https://HOST[:PORT]")
 }
 
@@ -112,7 +124,7 @@ func (clusterValue) Type() string { return "NAME=URL" }
 // Flags that have no meaning with a declarative file, and those that have none
 // without.
 var (
-	onlyWithoutFile = []string{"upstream", "filter-config", "filter-root-id", "filter-cluster", "filter-stop-iteration"}
+	onlyWithoutFile = []string{"upstream", "filter-config", "filter-root-id", "filter-cluster", "filter-stop-iteration", "filter-deadline", "filter-memory"}
 	onlyWithFile    = []string{"sidecar", "admin-listen", "admin-token", "socket-group", "public-listen", "ignore-unsupported"}
 )
 
@@ -143,6 +155,12 @@ func (o *serveOptions) checkMode(given func(flag string) bool) error {
 		if given(name) {
 			return refuse("--%s needs a declarative file: without -c no sidecar runs", name)
 		}
+	}
+	if o.filters.deadline <= 0 {
+		return refuse("--filter-deadline is %v: expected more than 0: a filter that never returns would stop the whole process", o.filters.deadline)
+	}
+	if o.filters.memory < 1 || o.filters.memory > maxFilterMemory {
+		return refuse("--filter-memory is %d: expected 1 to %d MiB", o.filters.memory, maxFilterMemory)
 	}
 	return nil
 }

@@ -105,6 +105,8 @@ func (s *filterServer) plugins() (plugins []host.Plugin, sums []string, err erro
 			Workers:       s.options.workers,
 			Clusters:      s.options.filters.clusters,
 			StopIteration: s.options.filters.stopIteration,
+			Deadline:      s.options.filters.deadline,
+			MemoryBytes:   uint64(s.options.filters.memory) << 20,
 			CacheDir:      cacheDir(s.options.cacheDir, sidecar.StateDirOf(s.options.stateDir, &declarative.File{})),
 			Logger:        s.logger.With("component", "filter", "plugin", name),
 			LogLevel:      level,

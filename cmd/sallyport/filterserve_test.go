@@ -105,13 +105,16 @@ func TestAnyFilterThatCannotStart(t *testing.T) {
 	probe := testenv.Guest(t, "probe")
 	for _, test := range []struct {
 		name, module, config, says string
+		flags                      []string
 	}{
-		{"a header alone", put(t, "f.wasm", "\x00asm\x01\x00\x00\x00"), "", "f: host: the module exports no proxy_abi_version_"},
-		{"a refused configuration", probe, "refuse", "probe: host: the module refuses its configuration"},
-		{"a page more than 1 GiB", put(t, "f.wasm", "\x00asm\x01\x00\x00\x00\x05\x05\x01\x00\x81\x80\x01"), "", "f: host: the module cannot be compiled: section memory: min 16385 pages (1 Gi) over limit of 16384 pages (1 Gi)"},
+		{"a header alone", put(t, "f.wasm", "\x00asm\x01\x00\x00\x00"), "", "f: host: the module exports no proxy_abi_version_", nil},
+		{"a refused configuration", probe, "refuse", "probe: host: the module refuses its configuration", nil},
+		{"a start that takes too long", probe, "p", "probe: host: the module does not start: _initialize: ", []string{"--filter-deadline", "1ns"}},
+		{"more memory than it may have", probe, "p", "probe: host: the module cannot be compiled: section memory: min ", []string{"--filter-memory", "1"}},
+		{"a page more than 1 GiB", put(t, "f.wasm", "\x00asm\x01\x00\x00\x00\x05\x05\x01\x00\x81\x80\x01"), "", "f: host: the module cannot be compiled: section memory: min 16385 pages (1 Gi) over limit of 16384 pages (1 Gi)", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p := beginFilters(t, "http://127.0.0.1:1", "--filter", test.module, "--filter-config", put(t, "c", test.config))
+			p := beginFilters(t, "http://127.0.0.1:1", append(test.flags, "--filter", test.module, "--filter-config", put(t, "c", test.config))...)
 			if code := p.ended(t); code != 1 || !strings.Contains(p.Log(), "sallyport: "+test.says) {
 				t.Errorf("exit code %d: %s", code, p.Tail())
 			}

@@ -98,6 +98,8 @@ func TestUsage(t *testing.T) {
 		{"serve, a configuration before its filter", []string{"serve", "--filter-config", good, "--filter", notWasm}, 2, "", `invalid argument "` + good + `" for "--filter-config" flag: expected a --filter before it`},
 		{"serve, two configurations of a filter", []string{"serve", "--filter", notWasm, "--filter-config", good, "--filter-config", good}, 2, "", "the --filter before it has one already"},
 		{"serve, a cluster that is none", []string{"serve", "--filter-cluster", "auth"}, 2, "", "expected NAME=http://HOST:PORT, NAME=https://HOST:PORT or NAME=unix:PATH"},
+		{"serve, a filter without a deadline", []string{"serve", "--filter", notWasm, "--upstream", "http://127.0.0.1:1", "--filter-deadline", "0"}, 2, "", "sallyport: --filter-deadline is 0s: expected more than 0"},
+		{"serve, a filter with too much memory", []string{"serve", "--filter", notWasm, "--upstream", "http://127.0.0.1:1", "--filter-memory", "4097"}, 2, "", "sallyport: --filter-memory is 4097: expected 1 to 4096 MiB"},
 		{"serve, any module that is none", []string{"serve", "--filter", notWasm, "--upstream", "http://127.0.0.1:1"}, 2, "", "is no wasm module"},
 		{"serve, a filter's configuration that is not there", []string{"serve", "--filter", put(t, "g", "\x00asm"), "--filter-config", "none.json", "--upstream", "http://127.0.0.1:1"}, 2, "", "sallyport: open none.json: no such file or directory"},
 		{"serve, a module that is none", []string{"serve", "-c", good, "--filter", notWasm}, 2, "", "is no wasm module"},
@@ -123,7 +125,7 @@ func TestUsage(t *testing.T) {
 // TestHelpNamesEveryFlag holds the commands against the flags that others rely on.
 func TestHelpNamesEveryFlag(t *testing.T) {
 	for name, flags := range map[string]string{
-		"serve":   "config listen admin-listen admin-token status-listen sidecar filter state-dir ignore-unsupported log-level log-format workers cache-dir socket-group upstream filter-config filter-root-id filter-cluster filter-stop-iteration",
+		"serve":   "config listen admin-listen admin-token status-listen sidecar filter state-dir ignore-unsupported log-level log-format workers cache-dir socket-group upstream filter-config filter-root-id filter-cluster filter-stop-iteration filter-deadline filter-memory",
 		"sidecar": "config listen admin-listen admin-token status-listen state-dir ignore-unsupported log-level log-format socket-group",
 		"envoy":   "config listen sidecar filter state-dir ignore-unsupported envoy-admin",
 		"check":   "ignore-unsupported format fail-on",
