@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -271,6 +272,39 @@ func TestReloadUnderLoad(t *testing.T) {
 		t.Errorf("%d requests, %d failed", sent.Load(), failed.Load())
 	}
 	testenv.Evidence(t, "20 reloads, %d requests, %d failed, heap %d", sent.Load(), failed.Load(), sizes)
+}
+
+// A connection that is taken over passes the chain.
+func TestChainUpgrade(t *testing.T) {
+	c, err := host.NewChain(t.Context(), probes("a", "b")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	srv := httptest.NewServer(c.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		fmt.Fprintf(rw, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n")
+		_ = w.Header().Write(rw)
+		line, _ := rw.ReadString('\n')
+		fmt.Fprintf(rw, "\r\n%s", line)
+		_ = rw.Flush()
+	})))
+	defer srv.Close()
+	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nhello\n")
+	text, err := io.ReadAll(conn)
+	if err != nil || !strings.HasPrefix(string(text), "HTTP/1.1 101") || strings.Count(string(text), "X-Trace") != 2 || !strings.HasSuffix(string(text), "\r\n\r\nhello\n") {
+		t.Errorf("%v: %s", err, text)
+	}
 }
 
 // Guests' lines say whose they are.

@@ -98,12 +98,21 @@ func (r *response) settle(o stream.Outcome) error {
 	return r.replace(&hostcall.LocalResponse{Status: http.StatusServiceUnavailable, GRPC: -1})
 }
 
-// replace sends another response in the place of next's.
+// replace sends another response in the place of next's. As in Envoy, filters that
+// have not seen next's do not see this one either.
 func (r *response) replace(l *hostcall.LocalResponse) error {
-	if r.sent {
-		panic(http.ErrAbortHandler) // half of it is with the client
+	w := http.ResponseWriter(r)
+	for {
+		before, ok := w.(*response)
+		if !ok {
+			break
+		}
+		if before.sent {
+			panic(http.ErrAbortHandler) // half of it is with the client
+		}
+		before.committed, before.discard, before.sent = true, true, true
+		w = before.e.w
 	}
-	r.discard, r.sent = true, true
 	clear(r.header)
 	for _, p := range l.Headers {
 		if p.Key != "" && p.Key[0] != ':' {
@@ -111,8 +120,8 @@ func (r *response) replace(l *hostcall.LocalResponse) error {
 		}
 	}
 	r.header.Set("Content-Length", strconv.Itoa(len(l.Body)))
-	r.e.w.WriteHeader(max(l.Status, 200))
-	_, err := r.e.w.Write(l.Body)
+	w.WriteHeader(max(l.Status, 200))
+	_, err := w.Write(l.Body)
 	return err
 }
 
@@ -134,7 +143,7 @@ func (r *response) commit(end bool) error {
 	}
 	r.trailers = announced(r.header)
 	if !r.e.has(vm.OnResponseHeaders) {
-		return nil
+		return r.pass()
 	}
 	r.e.stream.Sync(func() {
 		m := r.e.stream.ResponseMap()
@@ -143,7 +152,19 @@ func (r *response) commit(end bool) error {
 	})
 	o := r.e.stream.ResponseHeaders(r.e.r.Context(), end)
 	r.held = o == stream.NeedBody
-	return r.settle(o)
+	if err := r.settle(o); err != nil {
+		return err
+	}
+	return r.pass()
+}
+
+// pass shows headers that a body follows to the filter before this one, which does
+// not wait until the guest lets the body go on.
+func (r *response) pass() error {
+	if _, ok := r.e.w.(*response); !ok || !r.follows || r.status == http.StatusSwitchingProtocols {
+		return nil
+	}
+	return r.send(nil)
 }
 
 // announced returns the trailers that next has announced.
@@ -166,8 +187,6 @@ func (r *response) send(piece []byte) error {
 		r.sent = true
 		r.e.stream.Sync(r.takeOver)
 		r.e.w.WriteHeader(r.status)
-		// The filter before this one sees the headers now, not when the guest lets
-		// the body go on.
 		if before, ok := r.e.w.(*response); ok && r.follows {
 			if err := before.commit(false); err != nil {
 				return err
@@ -175,9 +194,10 @@ func (r *response) send(piece []byte) error {
 			if err := before.send(nil); err != nil {
 				return err
 			}
+			r.discard = before.discard
 		}
 	}
-	if len(piece) == 0 {
+	if len(piece) == 0 || r.discard {
 		return nil
 	}
 	_, err := r.e.w.Write(piece)

@@ -175,6 +175,7 @@ func TestChain(t *testing.T) {
 		{"two hold the response", "", []string{"x-do-a: hold-response", "x-do-c: hold-response"}, seen{status: 200, trace: []string{"c", "b", "a"}, body: `trace a,b,c, state ab, body "";ca`}},
 		{"the second denies the body", "x", []string{"x-do-b: deny-body"}, seen{status: 403, trace: []string{"c", "b", "a"}, denied: "b", body: "denied by b"}},
 		{"a refusal whose response is held", "", []string{"x-do-a: hold-response", "x-do-b: deny"}, seen{status: 403, trace: []string{"b", "a"}, denied: "b", body: "denied by ba"}},
+		{"the second denies the response", "", []string{"x-do-b: deny-response"}, seen{status: 403, denied: "b", body: "denied by b"}},
 		{"the second traps", "", []string{"x-do-b: trap"}, seen{status: 503, trace: []string{"a"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -2,7 +2,7 @@
 // each callback into the log and adds N to the header x-trace of requests and
 // responses; x-state tells what the probes before it have set as a property. The
 // request header x-do-N is a list of what it shall do: deny, deny-body, pause,
-// hold, hold-response, trap, spin.
+// hold, hold-response, deny-response, trap, spin.
 package main
 
 import (
@@ -132,6 +132,9 @@ func (s *stream) OnHttpRequestBody(size int, end bool) types.Action {
 func (s *stream) OnHttpResponseHeaders(int, bool) types.Action {
 	s.log("response headers")
 	must(proxywasm.AddHttpResponseHeader("x-trace", s.plugin.name))
+	if s.told("deny-response") {
+		return s.deny()
+	}
 	if s.told("hold-response") {
 		must(proxywasm.RemoveHttpResponseHeader("content-length"))
 	}
