@@ -10,6 +10,7 @@ import (
 
 	"github.com/tetratelabs/wazero"
 
+	"github.com/sallyport-auth/sallyport/host/internal/callout"
 	"github.com/sallyport-auth/sallyport/host/internal/foreign"
 	"github.com/sallyport-auth/sallyport/host/internal/hostcall"
 	"github.com/sallyport-auth/sallyport/host/internal/shared"
@@ -23,6 +24,7 @@ type Filter struct {
 	config  Config
 	module  *vm.Module
 	env     *hostcall.Env
+	calls   callout.Clusters
 	slots   []*slot
 	next    atomic.Uint32
 	failing atomic.Int64 // requests that no worker could take
@@ -49,15 +51,27 @@ type worker struct {
 // New compiles a module and starts its workers. It fails when the module is no
 // proxy-wasm module, imports what nobody provides, or refuses its configuration.
 func New(ctx context.Context, wasm []byte, config Config) (*Filter, error) {
+	return newFilter(ctx, wasm, config, newSpace(), &shared.Metrics{})
+}
+
+// space is what the filters of one VMID share, as the VMs of one vm_id do in Envoy.
+type space struct {
+	data   *shared.Data
+	queues *shared.Queues
+}
+
+func newSpace() space { return space{&shared.Data{}, &shared.Queues{}} }
+
+func newFilter(ctx context.Context, wasm []byte, config Config, s space, metrics *shared.Metrics) (*Filter, error) {
 	config = config.withDefaults()
 	clusters, err := config.clusters()
 	if err != nil {
 		return nil, err
 	}
-	f := &Filter{config: config}
+	f := &Filter{config: config, calls: clusters}
 	f.env = &hostcall.Env{
 		Logger: config.Logger, LogLevel: config.logLevel(),
-		Data: &shared.Data{}, Queues: &shared.Queues{}, Metrics: &shared.Metrics{},
+		Data: s.data, Queues: s.queues, Metrics: metrics,
 		Call:    clusters.Call,
 		Foreign: f.foreign(),
 	}
@@ -209,6 +223,7 @@ func (f *Filter) replace(s *slot, old *worker) {
 
 // shut ends a worker's ticks, calls and VM.
 func (f *Filter) shut(w *worker) {
+	w.dead.Store(true)
 	_ = w.vm.Do(func() { w.root.Stop() })
 	w.vm.Close()
 }
@@ -244,11 +259,25 @@ func (f *Filter) Close(ctx context.Context) error {
 		}
 	}
 	f.work.Wait()
+	f.calls.Close()
 	return f.module.Close(ctx)
 }
 
 // Workers returns how many workers there are.
 func (f *Filter) Workers() int { return f.config.Workers }
+
+// Running returns how many workers can take requests: those that have ended and
+// are not replaced yet, and those that have not given the ReadySignal, are left
+// out.
+func (f *Filter) Running() int {
+	n := 0
+	for _, s := range f.slots {
+		if w := s.current.Load(); w != nil && w.ready.Load() && !w.dead.Load() {
+			n++
+		}
+	}
+	return n
+}
 
 // Metric is a metric that guests have defined.
 type Metric struct {

@@ -24,8 +24,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestFromAnotherModule: a program with a module of its own needs package host and
-// nothing else, and nothing heavy comes along.
+// TestFromAnotherModule: a program with a module of its own needs package host, and
+// perhaps host/gateway, and nothing heavy comes along: nothing of the sidecar's.
 func TestFromAnotherModule(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {
@@ -41,14 +41,25 @@ import (
 	"net/http"
 
 	"github.com/sallyport-auth/sallyport/host"
+	"github.com/sallyport-auth/sallyport/host/gateway"
 )
 
 func main() {
-	filter, err := host.New(context.Background(), nil, host.Config{Clusters: map[string]string{"c": "http://127.0.0.1:1"}})
+	chain, err := host.NewChain(context.Background(), host.Plugin{Config: host.Config{Clusters: map[string]string{"c": "http://127.0.0.1:1"}}})
 	if err != nil {
 		panic(err)
 	}
-	http.Handle("/", filter.Handler(http.NotFoundHandler()))
+	filter, err := host.New(context.Background(), nil, host.Config{})
+	if err != nil {
+		panic(err)
+	}
+	state, err := gateway.Single("http://127.0.0.1:1")
+	if err != nil {
+		panic(err)
+	}
+	g := gateway.New(gateway.Config{Filter: chain.Handler})
+	g.Update(state)
+	http.Handle("/", filter.Handler(g))
 }
 `)
 	run := func(args ...string) string {
@@ -71,6 +82,9 @@ func main() {
 		ok := false
 		for _, a := range allowed {
 			ok = ok || strings.HasPrefix(dep, a)
+		}
+		for _, own := range []string{"filter", "oidc-sidecar", "cmd", "testenv", "internal/declarative", "internal/jose", "internal/wire"} {
+			ok = ok && !strings.HasPrefix(dep, "github.com/sallyport-auth/sallyport/"+own)
 		}
 		if !ok {
 			t.Errorf("package host brings %s along", dep)

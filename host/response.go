@@ -20,8 +20,10 @@ type response struct {
 	header    http.Header // next's
 	status    int
 	committed bool // the guest has seen the headers
+	follows   bool // a body, when it saw them
 	sent      bool // the client has
 	discard   bool // the client gets something else
+	inner     bool // no filter stands between this one and next
 	hijacked  bool
 	isLocal   bool
 	held      bool // the guest holds the headers and wants the body
@@ -29,7 +31,10 @@ type response struct {
 }
 
 func newResponse(e *exchange) *response {
-	return &response{e: e, header: e.w.Header()}
+	if before, ok := e.w.(*response); ok {
+		before.inner = false
+	}
+	return &response{e: e, header: e.w.Header(), inner: true}
 }
 
 // Header implements http.ResponseWriter.
@@ -39,7 +44,7 @@ func (r *response) Header() http.Header { return r.header }
 // they are.
 func (r *response) WriteHeader(status int) {
 	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
-		if r.e.override.Load() == nil {
+		if r.e.answer.response.Load() == nil {
 			r.e.w.WriteHeader(status)
 		}
 		return
@@ -93,12 +98,21 @@ func (r *response) settle(o stream.Outcome) error {
 	return r.replace(&hostcall.LocalResponse{Status: http.StatusServiceUnavailable, GRPC: -1})
 }
 
-// replace sends another response in the place of next's.
+// replace sends another response in the place of next's. As in Envoy, filters that
+// have not seen next's do not see this one either.
 func (r *response) replace(l *hostcall.LocalResponse) error {
-	if r.sent {
-		panic(http.ErrAbortHandler) // half of it is with the client
+	w := http.ResponseWriter(r)
+	for {
+		before, ok := w.(*response)
+		if !ok {
+			break
+		}
+		if before.sent {
+			panic(http.ErrAbortHandler) // half of it is with the client
+		}
+		before.committed, before.discard, before.sent = true, true, true
+		w = before.e.w
 	}
-	r.discard, r.sent = true, true
 	clear(r.header)
 	for _, p := range l.Headers {
 		if p.Key != "" && p.Key[0] != ':' {
@@ -106,8 +120,8 @@ func (r *response) replace(l *hostcall.LocalResponse) error {
 		}
 	}
 	r.header.Set("Content-Length", strconv.Itoa(len(l.Body)))
-	r.e.w.WriteHeader(max(l.Status, 200))
-	_, err := r.e.w.Write(l.Body)
+	w.WriteHeader(max(l.Status, 200))
+	_, err := w.Write(l.Body)
 	return err
 }
 
@@ -116,13 +130,20 @@ func (r *response) commit(end bool) error {
 	if r.committed {
 		return nil
 	}
-	r.committed = true
-	if l := r.e.override.Load(); l != nil {
-		return r.replace(l)
+	r.committed, r.follows = true, !end
+	if l := r.e.answer.response.Load(); l != nil && !r.e.answer.given {
+		r.e.answer.given = true
+		if !r.inner { // next's response has passed other filters
+			return r.replace(l)
+		}
+		r.discard, r.sent = true, true
+		clear(r.header)
+		r.e.local(l)
+		return nil
 	}
 	r.trailers = announced(r.header)
 	if !r.e.has(vm.OnResponseHeaders) {
-		return nil
+		return r.pass()
 	}
 	r.e.stream.Sync(func() {
 		m := r.e.stream.ResponseMap()
@@ -131,7 +152,19 @@ func (r *response) commit(end bool) error {
 	})
 	o := r.e.stream.ResponseHeaders(r.e.r.Context(), end)
 	r.held = o == stream.NeedBody
-	return r.settle(o)
+	if err := r.settle(o); err != nil {
+		return err
+	}
+	return r.pass()
+}
+
+// pass shows headers that a body follows to the filter before this one, which does
+// not wait until the guest lets the body go on.
+func (r *response) pass() error {
+	if _, ok := r.e.w.(*response); !ok || !r.follows || r.status == http.StatusSwitchingProtocols {
+		return nil
+	}
+	return r.send(nil)
 }
 
 // announced returns the trailers that next has announced.
@@ -154,8 +187,17 @@ func (r *response) send(piece []byte) error {
 		r.sent = true
 		r.e.stream.Sync(r.takeOver)
 		r.e.w.WriteHeader(r.status)
+		if before, ok := r.e.w.(*response); ok && r.follows {
+			if err := before.commit(false); err != nil {
+				return err
+			}
+			if err := before.send(nil); err != nil {
+				return err
+			}
+			r.discard = before.discard
+		}
 	}
-	if len(piece) == 0 {
+	if len(piece) == 0 || r.discard {
 		return nil
 	}
 	_, err := r.e.w.Write(piece)

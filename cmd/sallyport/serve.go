@@ -30,7 +30,7 @@ type serveOptions struct {
 	sidecarFlags
 	listen   []string
 	socket   string
-	filter   string
+	filters  filterFlags
 	status   string
 	cacheDir string
 	workers  int
@@ -39,18 +39,25 @@ type serveOptions struct {
 func serveCommand() *cobra.Command {
 	var o serveOptions
 	cmd := &cobra.Command{
-		Use:   "serve -c FILE",
+		Use:   "serve -c FILE | --filter FILE --upstream URL",
 		Short: "Run the gateway, with the sidecar unless one is given",
-		Args:  cobra.NoArgs,
+		Long: "With -c, serve enforces a declarative file. Without, it runs other proxy-wasm modules before one upstream:\n" +
+			"each --filter in the order in which they stand, with the --filter-config and --filter-root-id behind it.\n" +
+			"A module or configuration that changes takes effect at once, without a failed request.",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.needFile(); err != nil {
+			if err := o.checkMode(cmd.Flags().Changed); err != nil {
 				return err
 			}
 			logger, err := o.logger()
 			if err != nil {
 				return err
 			}
-			return serve(cmd.Context(), o, logger, func(addrs []net.Addr) {
+			run := serve
+			if o.file == "" {
+				run = serveFilters
+			}
+			return run(cmd.Context(), o, logger, func(addrs []net.Addr) {
 				for _, a := range addrs {
 					logger.Info("the gateway takes requests", "address", a.String())
 				}
@@ -62,7 +69,7 @@ func serveCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringSliceVar(&o.listen, "listen", nil, "address to take traffic on, plain HTTP (default: the file's listeners, else "+defaultListen+")")
 	f.StringVar(&o.socket, "sidecar", "", "socket of a sidecar that runs elsewhere, unix:PATH (default: run one)")
-	f.StringVar(&o.filter, "filter", "", "the filter's module (default: the one that is built in)")
+	o.filters.register(f)
 	f.StringVar(&o.status, "status-listen", "", "address of /healthz, /readyz and /metrics; empty for none")
 	f.StringVar(&o.cacheDir, "cache-dir", "", "where compiled code is kept (default: cache in the state directory)")
 	f.IntVar(&o.workers, "workers", 0, "instances of the filter (default GOMAXPROCS)")
@@ -110,7 +117,7 @@ func serve(ctx context.Context, o serveOptions, logger *slog.Logger, listening f
 	if err != nil {
 		return err
 	}
-	wasm, err := module(o.filter)
+	wasm, err := module(o.filters.one())
 	if err != nil {
 		return err
 	}
@@ -152,7 +159,7 @@ func serve(ctx context.Context, o serveOptions, logger *slog.Logger, listening f
 		Env:          []string{"GOGC=" + envoyconf.GOGC},
 		PluginConfig: []byte(f.Settings.FilterConfig(sidecarCluster)),
 		Clusters:     map[string]string{sidecarCluster: "unix:" + socket},
-		Deadline:     deadline(o.filter),
+		Deadline:     deadline(o.filters.one()),
 		CacheDir:     cacheDir(o.cacheDir, stateDir),
 		Logger:       logger.With("component", "filter"),
 		Properties:   gateway.Property,
@@ -318,12 +325,7 @@ func (filterCollector) Describe(chan<- *prometheus.Desc) {}
 func (c filterCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, m := range c.filter.Metrics() {
 		name, labels, values := metricName(m.Name)
-		desc := prometheus.NewDesc(name, "A metric of the filter.", labels, nil)
-		kind := prometheus.GaugeValue
-		if m.Kind == "counter" {
-			kind = prometheus.CounterValue
-		}
-		if metric, err := prometheus.NewConstMetric(desc, kind, float64(m.Value), values...); err == nil {
+		if metric, err := guestMetric(m, name, labels, values); err == nil {
 			ch <- metric
 		}
 	}
@@ -342,11 +344,5 @@ func metricName(name string) (metric string, labels, values []string) {
 	if reason, ok := strings.CutPrefix(name, requestsPrefix); ok {
 		return "sallyport_filter_requests_total", []string{"reason"}, []string{reason}
 	}
-	clean := func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
-			return r
-		}
-		return '_'
-	}
-	return strings.Map(clean, name), nil, nil
+	return prometheusName(name), nil, nil
 }

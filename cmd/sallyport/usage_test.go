@@ -58,7 +58,7 @@ func TestUsage(t *testing.T) {
 		{"an unknown flag of none", []string{"--cofnig"}, 2, "", "sallyport: unknown flag: --cofnig (sallyport --help lists the flags)"},
 		{"a flag without its value", []string{"sidecar", "-c"}, 2, "", "sallyport: flag needs an argument: 'c' in -c (sallyport sidecar --help lists the flags)"},
 		{"a flag of the wrong kind", []string{"serve", "--workers", "many"}, 2, "", `sallyport: invalid argument "many" for "--workers" flag`},
-		{"serve with an argument", []string{"serve", good}, 2, "", "expected sallyport serve -c FILE [flags]"},
+		{"serve with an argument", []string{"serve", good}, 2, "", "expected sallyport serve -c FILE | --filter FILE --upstream URL [flags]"},
 		{"check without a file", []string{"check"}, 2, "", "sallyport: no arguments: expected sallyport check FILE [flags]"},
 		{"check of two files", []string{"check", "a", "b"}, 2, "", `sallyport: arguments ["a" "b"]: expected sallyport check FILE [flags]`},
 
@@ -86,6 +86,22 @@ func TestUsage(t *testing.T) {
 		{"envoy, an address", []string{"envoy", "-c", good, "--listen", "x:y"}, 2, "", `sallyport: --listen is "x:y": expected HOST:PORT`},
 		{"envoy, an admin address", []string{"envoy", "-c", good, "--envoy-admin", "9901"}, 2, "", `sallyport: --envoy-admin is "9901": expected HOST:PORT`},
 		{"serve, no module", []string{"serve", "-c", good, "--filter", "none.wasm"}, 2, "", "none.wasm: no such file or directory"},
+		{"serve, two filters with a file", []string{"serve", "-c", good, "--filter", "a", "--filter", "b"}, 2, "", "sallyport: 2 times --filter: with -c there is one, which enforces the file"},
+		{"serve, an upstream with a file", []string{"serve", "-c", good, "--upstream", "http://127.0.0.1:1"}, 2, "", "sallyport: --upstream does not go with -c: the file says which filter runs and where requests go"},
+		{"serve, a filter's configuration with a file", []string{"serve", "-c", good, "--filter", notWasm, "--filter-config", good}, 2, "", "sallyport: --filter-config does not go with -c"},
+		{"serve, a filter without an upstream", []string{"serve", "--filter", notWasm}, 2, "", "sallyport: --filter without -c: say with --upstream where requests go"},
+		{"serve, an upstream without a filter", []string{"serve", "--upstream", "http://127.0.0.1:1"}, 2, "", "sallyport: --upstream without --filter: give a module, or a declarative file with -c kong.yml"},
+		{"serve, a sidecar without a file", []string{"serve", "--filter", notWasm, "--upstream", "http://127.0.0.1:1", "--sidecar", "unix:s"}, 2, "", "sallyport: --sidecar needs a declarative file: without -c no sidecar runs"},
+		{"serve, an admin API without a file", []string{"serve", "--filter", notWasm, "--upstream", "http://127.0.0.1:1", "--admin-listen", "127.0.0.1:1"}, 2, "", "sallyport: --admin-listen needs a declarative file"},
+		{"serve, an upstream that is none", []string{"serve", "--filter", notWasm, "--upstream", "127.0.0.1:1"}, 2, "", `sallyport: --upstream is "127.0.0.1:1": expected http://HOST[:PORT] or https://HOST[:PORT], without a path`},
+		{"serve, an upstream with a path", []string{"serve", "--filter", notWasm, "--upstream", "http://127.0.0.1:1/x"}, 2, "", `sallyport: --upstream is "http://127.0.0.1:1/x": expected`},
+		{"serve, a configuration before its filter", []string{"serve", "--filter-config", good, "--filter", notWasm}, 2, "", `invalid argument "` + good + `" for "--filter-config" flag: expected a --filter before it`},
+		{"serve, two configurations of a filter", []string{"serve", "--filter", notWasm, "--filter-config", good, "--filter-config", good}, 2, "", "the --filter before it has one already"},
+		{"serve, a cluster that is none", []string{"serve", "--filter-cluster", "auth"}, 2, "", "expected NAME=http://HOST:PORT, NAME=https://HOST:PORT or NAME=unix:PATH"},
+		{"serve, a filter without a deadline", []string{"serve", "--filter", notWasm, "--upstream", "http://127.0.0.1:1", "--filter-deadline", "0"}, 2, "", "sallyport: --filter-deadline is 0s: expected more than 0"},
+		{"serve, a filter with too much memory", []string{"serve", "--filter", notWasm, "--upstream", "http://127.0.0.1:1", "--filter-memory", "4097"}, 2, "", "sallyport: --filter-memory is 4097: expected 1 to 4096 MiB"},
+		{"serve, any module that is none", []string{"serve", "--filter", notWasm, "--upstream", "http://127.0.0.1:1"}, 2, "", "is no wasm module"},
+		{"serve, a filter's configuration that is not there", []string{"serve", "--filter", put(t, "g", "\x00asm"), "--filter-config", "none.json", "--upstream", "http://127.0.0.1:1"}, 2, "", "sallyport: open none.json: no such file or directory"},
 		{"serve, a module that is none", []string{"serve", "-c", good, "--filter", notWasm}, 2, "", "is no wasm module"},
 		{"envoy, a module that is none", []string{"envoy", "-c", good, "--filter", notWasm}, 2, "", "is no wasm module"},
 	} {
@@ -109,7 +125,7 @@ func TestUsage(t *testing.T) {
 // TestHelpNamesEveryFlag holds the commands against the flags that others rely on.
 func TestHelpNamesEveryFlag(t *testing.T) {
 	for name, flags := range map[string]string{
-		"serve":   "config listen admin-listen admin-token status-listen sidecar filter state-dir ignore-unsupported log-level log-format workers cache-dir socket-group",
+		"serve":   "config listen admin-listen admin-token status-listen sidecar filter state-dir ignore-unsupported log-level log-format workers cache-dir socket-group upstream filter-config filter-root-id filter-cluster filter-stop-iteration filter-deadline filter-memory",
 		"sidecar": "config listen admin-listen admin-token status-listen state-dir ignore-unsupported log-level log-format socket-group",
 		"envoy":   "config listen sidecar filter state-dir ignore-unsupported envoy-admin",
 		"check":   "ignore-unsupported format fail-on",
@@ -300,8 +316,8 @@ func TestEnvoyCommand(t *testing.T) {
 // state directory has to be free afterwards.
 func TestServeClosesItsSidecar(t *testing.T) {
 	o := serveOptions{
-		common: common{file: put(t, "kong.yml", goodFile), stateDir: t.TempDir(), logLevel: "error", logFormat: "text"},
-		filter: put(t, "f.wasm", "\x00asm\x01\x00\x00\x00"), listen: []string{"127.0.0.1:0"},
+		common:  common{file: put(t, "kong.yml", goodFile), stateDir: t.TempDir(), logLevel: "error", logFormat: "text"},
+		filters: filterFlags{list: []filterFlag{{module: put(t, "f.wasm", "\x00asm\x01\x00\x00\x00")}}}, listen: []string{"127.0.0.1:0"},
 		cacheDir: put(t, "cache", "a file where a directory is expected"),
 	}
 	logger, err := o.logger()

@@ -19,10 +19,12 @@ import (
 
 // selection is the route that was chosen for a request.
 type selection struct {
-	state *state
-	entry *routing.Entry // nil for none
-	path  string         // normalised, without the query
-	tls   bool           // the client's connection, or what a trusted proxy says of it
+	state  *state
+	entry  *routing.Entry // nil for none
+	path   string         // normalised, without the query; or as the filter has made it
+	host   string         // by which the entry was chosen
+	method string         // by which the entry was chosen
+	tls    bool           // the client's connection, or what a trusted proxy says of it
 }
 
 type selectionKey struct{}
@@ -73,6 +75,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := &v.selection
 	r.Host = routing.StripPort(r.Host)
 	s.tls = forwarded(r, trusted, path) == "https"
+	s.host, s.method = r.Host, r.Method
 	s.entry = s.match(r, &v.request)
 
 	out := r.WithContext(v)
@@ -258,6 +261,15 @@ func requestID() string {
 	hex.Encode(out[24:], b[10:])
 	out[8], out[13], out[18], out[23] = '-', '-', '-', '-'
 	return string(out[:])
+}
+
+// edited reports whether a filter has changed the path, host or method of the
+// request, and takes over the path.
+func (s *selection) edited(r *http.Request) bool {
+	path, _, _ := strings.Cut(r.RequestURI, "?")
+	changed := path != s.path || r.Host != s.host || r.Method != s.method
+	s.path = path
+	return changed
 }
 
 // match chooses the route of a request. What the table is asked with is put into

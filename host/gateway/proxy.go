@@ -18,7 +18,7 @@ import (
 func (g *Gateway) upstream(proxy http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s := selected(r)
-		if s.state.byHeader {
+		if s.edited(r) || s.state.byHeader {
 			s.entry = s.match(r, new(routing.Request))
 		}
 		if s.entry == nil {

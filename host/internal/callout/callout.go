@@ -70,6 +70,15 @@ const errTarget = targetError("expected http://host:port, https://host:port or u
 // Clusters are the clusters by name.
 type Clusters map[string]Cluster
 
+// Close closes the connections that nobody uses.
+func (cs Clusters) Close() {
+	for _, c := range cs {
+		if t, ok := c.Transport.(interface{ CloseIdleConnections() }); ok {
+			t.CloseIdleConnections()
+		}
+	}
+}
+
 // Call starts a call for a root context; its answer comes with CallDone, never
 // before Call has returned.
 func (cs Clusters) Call(root *vm.Root, c hostcall.Call) (id uint32, status abi.Status) {

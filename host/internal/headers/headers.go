@@ -87,6 +87,9 @@ func (m *Map) index(name string) int {
 	return slices.IndexFunc(m.pairs, func(p abi.Pair) bool { return p.Key == name })
 }
 
+// Copy makes the map one with the same pairs.
+func (m *Map) Copy(o *Map) { m.pairs = slices.Clone(o.pairs) }
+
 // Pairs returns the pairs; they are the map's own.
 func (m *Map) Pairs() []abi.Pair { return m.pairs }
 

@@ -1,6 +1,7 @@
 package shared
 
 import (
+	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -45,13 +46,16 @@ func (s *Metrics) Define(kind abi.MetricType, name string) (id uint32, status ab
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byName == nil {
-		s.byName, s.byID = map[metricKey]*Metric{}, map[uint32]*Metric{}
+		s.byName = map[metricKey]*Metric{}
+	}
+	if s.byID == nil {
+		s.byID = map[uint32]*Metric{}
 	}
 	m := s.byName[metricKey{kind, name}]
-	if m == nil || len(s.byID) >= maxMetrics {
-		if len(s.byID) >= maxMetrics {
-			return 0, abi.InternalFailure
-		}
+	if len(s.byID) >= maxMetrics || m == nil && len(s.byName) >= maxMetrics {
+		return 0, abi.InternalFailure
+	}
+	if m == nil {
 		m = &Metric{Kind: kind, Name: name}
 		s.byName[metricKey{kind, name}] = m
 	}
@@ -59,6 +63,14 @@ func (s *Metrics) Define(kind abi.MetricType, name string) (id uint32, status ab
 	id = s.next[kind] | uint32(kind)
 	s.byID[id] = m
 	return id, abi.OK
+}
+
+// Successor returns metrics for the filter that takes the place of this one: the
+// same names go on with the same values, ids are given anew.
+func (s *Metrics) Successor() *Metrics {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return &Metrics{byName: maps.Clone(s.byName)}
 }
 
 func (s *Metrics) find(id uint32) *Metric {

@@ -53,30 +53,15 @@ func (s *Stream) Buffer(t abi.BufferType) vm.Buffer {
 // Property implements hostcall.Stream.
 func (s *Stream) Property(path []string) ([]byte, abi.Status) {
 	if len(path) == 1 {
-		if v, ok := s.state[path[0]]; ok {
+		if v, ok := s.state.get(path[0]); ok {
 			return v, abi.OK
 		}
 	}
 	return s.props.Property(s, path)
 }
 
-// Bounds on filter state.
-const (
-	maxState      = 256
-	maxStateValue = 64 << 10
-)
-
 // SetProperty implements hostcall.Stream.
-func (s *Stream) SetProperty(path string, value []byte) abi.Status {
-	if s.state == nil {
-		s.state = map[string][]byte{}
-	}
-	if len(s.state) >= maxState || len(value) > maxStateValue {
-		return abi.InternalFailure
-	}
-	s.state[path] = value
-	return abi.OK
-}
+func (s *Stream) SetProperty(path string, value []byte) abi.Status { return s.state.set(path, value) }
 
 // LocalResponse implements hostcall.Stream. The first one counts.
 func (s *Stream) LocalResponse(r hostcall.LocalResponse) {

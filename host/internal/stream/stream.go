@@ -62,14 +62,14 @@ type Stream struct {
 	id      uint32
 	options Options
 	props   Properties
+	state   *State
 
 	// Everything below is guarded by the VM's lock once the stream has begun.
 	request, response direction
 	local             *hostcall.LocalResponse
 	reset             bool
-	state             map[string][]byte // filter state that the guest has set
-	wake              chan struct{}     // exists while somebody waits
-	ended             bool
+	wake              chan struct{} // exists while somebody waits
+	logged, ended     bool
 }
 
 // Values that Envoy's filter understands of a callback's result
@@ -81,9 +81,9 @@ const (
 )
 
 // New begins a stream in a VM. The request's headers are filled in before
-// RequestHeaders is called.
-func New(root *vm.Root, options Options, props Properties) *Stream {
-	return &Stream{vm: root.VM(), root: root, options: options, props: props}
+// RequestHeaders is called. state is what the filters of one request share.
+func New(root *vm.Root, options Options, props Properties, state *State) *Stream {
+	return &Stream{vm: root.VM(), root: root, options: options, props: props, state: state}
 }
 
 // RequestMap returns the request's headers for the adapter to fill and to read.
@@ -114,6 +114,11 @@ func (s *Stream) begin() error {
 	s.vm.Add(s)
 	_, err := s.vm.Call(s, vm.OnContextCreate, 0, s.id, s.root.ID())
 	return err
+}
+
+// Begin makes a stream known to the guest of which it sees only the end.
+func (s *Stream) Begin() {
+	_ = s.vm.Do(func() { _ = s.begin() }) // a trap ends the VM, and so the stream
 }
 
 // RequestHeaders shows the request's headers to the guest.
@@ -276,15 +281,37 @@ func (s *Stream) Killed() {
 	s.rouse()
 }
 
-// Done ends the stream: on_log, on_done, on_delete.
+// Log calls on_log. What the guest decides from now on changes nothing.
+func (s *Stream) Log() {
+	_ = s.vm.Do(func() {
+		if s.id != 0 && !s.ended {
+			_ = s.log()
+		}
+	})
+}
+
+// log calls on_log, once; the lock is held.
+func (s *Stream) log() error {
+	if s.logged {
+		return nil
+	}
+	s.logged = true
+	s.request.open, s.response.open = true, true // readable in on_log
+	_, err := s.vm.Call(s, vm.OnLog, 1, s.id)
+	return err
+}
+
+// Done ends the stream: on_log unless it has been called, on_done, on_delete.
 func (s *Stream) Done() {
 	_ = s.vm.Do(func() {
 		if s.id == 0 || s.ended {
 			return
 		}
+		if s.log() != nil {
+			return
+		}
 		s.ended = true
-		s.request.open, s.response.open = true, true // readable in on_log
-		for _, c := range []vm.Callback{vm.OnLog, vm.OnDone, vm.OnDelete} {
+		for _, c := range []vm.Callback{vm.OnDone, vm.OnDelete} {
 			if _, err := s.vm.Call(s, c, 1, s.id); err != nil {
 				return
 			}

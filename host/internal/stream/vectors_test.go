@@ -129,7 +129,7 @@ func (b *bench) Property(_ *stream.Stream, path []string) ([]byte, abi.Status) {
 
 // send shows one request to the module and says what came of it.
 func (b *bench) send(method, target string, headers []vectors.Header) vectors.Result {
-	s := stream.New(b.root, stream.Options{MaxBody: 1 << 20}, b)
+	s := stream.New(b.root, stream.Options{MaxBody: 1 << 20}, b, &stream.State{})
 	defer s.Done()
 	id := tokens.Random()
 	m := s.RequestMap()
@@ -213,7 +213,7 @@ func BenchmarkRemembered(b *testing.B) {
 	token := bench.provider.Token("k1", nil)
 	b.ReportAllocs()
 	for b.Loop() {
-		s := stream.New(bench.root, stream.Options{MaxBody: 1 << 20}, bench)
+		s := stream.New(bench.root, stream.Options{MaxBody: 1 << 20}, bench, &stream.State{})
 		m := s.RequestMap()
 		m.Append(":authority", "gateway.example")
 		m.Append(":path", "/oidc/x")

@@ -1,0 +1,41 @@
+package stream
+
+import (
+	"sync"
+
+	"github.com/sallyport-auth/sallyport/internal/abi"
+)
+
+// Bounds on filter state.
+const (
+	maxState      = 256
+	maxStateValue = 64 << 10
+)
+
+// State is the filter state of a request: what guests set as properties. The
+// filters of a chain share it, as they do in Envoy. The zero State is empty; it is
+// safe for concurrent use.
+type State struct {
+	mu     sync.Mutex // guards values
+	values map[string][]byte
+}
+
+func (s *State) get(name string) ([]byte, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, ok := s.values[name]
+	return v, ok
+}
+
+func (s *State) set(name string, value []byte) abi.Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.values[name]; !ok && len(s.values) >= maxState || len(value) > maxStateValue {
+		return abi.InternalFailure
+	}
+	if s.values == nil {
+		s.values = map[string][]byte{}
+	}
+	s.values[name] = value
+	return abi.OK
+}
