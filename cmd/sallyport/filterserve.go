@@ -74,7 +74,7 @@ func serveFilters(ctx context.Context, o serveOptions, logger *slog.Logger, list
 			})
 		},
 		s.watch,
-		statusServer(o.status, logger, s.readiness, registry))
+		statusServer(o.status, logger, s.readiness, nil, registry))
 }
 
 // plugins reads the modules and configurations, and returns the SHA-256 of the

@@ -60,6 +60,9 @@ func statusServer(addr string, logger *slog.Logger, ready func() error, note fun
 			return
 		}
 		_, _ = w.Write([]byte("ready\n"))
+		if note == nil {
+			return
+		}
 		if text := note(); text != "" {
 			_, _ = w.Write([]byte(text + "\n"))
 		}
