@@ -255,10 +255,11 @@ func (p *Portal) pages(ctx context.Context, file *declarative.File, f *front) er
 	mux.Handle(pages.AdminPath+"/", admin)
 	mux.Handle("GET /"+p.where.workspace+"/kong", ports(p.portal, p.where))
 	mux.Handle("/", adminapi.New(adminapi.Config{
-		Registry: func() *registry.Registry { return c.Registry }, File: p.file.Load, Token: c.Token, Logger: c.Logger, Now: c.Now,
+		Registry: func() *registry.Registry { return c.Registry }, File: p.file.Load, Token: c.Token, Hosts: p.portal.AdminHosts,
+		Logger: c.Logger, Now: c.Now,
 		Check: func(more []declarative.Further) declarative.Problems { _, problems := c.Read(more); return problems },
 	}))
-	p.admin = mux
+	p.admin = named(p.portal.AdminHosts, mux)
 	return nil
 }
 
