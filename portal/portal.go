@@ -55,7 +55,7 @@ type Config struct {
 	// TokenGiven is whether somebody has chosen Token, instead of having it generated:
 	// only then others than this machine may reach the administrators' listener.
 	TokenGiven bool
-	Logger     *slog.Logger
+	Logger     *slog.Logger     // nil: none
 	Now        func() time.Time // nil: time.Now
 }
 
@@ -137,6 +137,12 @@ func beside(all []registry.Entity) []declarative.Further {
 
 // Open opens a portal. A file without the block portal has none.
 func Open(ctx context.Context, c Config) (*Portal, error) {
+	if c.Workers == 0 {
+		c.Workers = 2
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
 	_, since, _, err := c.Registry.Changes(ctx, 0, 0) // before reading, so that none is missed
 	if err != nil {
 		return nil, err
@@ -147,9 +153,6 @@ func Open(ctx context.Context, c Config) (*Portal, error) {
 	}
 	if file.Settings.Portal == nil {
 		return nil, errors.New("the file has no portal: expected the block portal in _sallyport, with portal_auth and portal_auth_conf")
-	}
-	if c.Workers == 0 {
-		c.Workers = 2
 	}
 	settings := *file.Settings.Portal
 	p := &Portal{config: c, portal: &settings, since: since, taken: map[int]bool{}}
