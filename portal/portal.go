@@ -174,7 +174,8 @@ func Open(ctx context.Context, c Config) (*Portal, error) {
 	if err := writeFile(p.path, f.file); err != nil {
 		return nil, err
 	}
-	p.sidecar, err = sidecar.Open(sidecar.Config{File: p.path, StateDir: dir, Logger: c.Logger.With("component", "portal-sidecar"), Now: c.Now})
+	p.sidecar, err = sidecar.Open(sidecar.Config{File: p.path, StateDir: dir, Now: c.Now,
+		Logger: slog.New(unsaid{c.Logger.Handler(), p.path}).With("component", "portal-sidecar")})
 	if err != nil {
 		return nil, err
 	}
