@@ -50,6 +50,7 @@ test-real: tools test-build ## the tests that need Keycloak, oidc-provider, Chro
 	testenv/keycloak/install.sh $(TOOLS)
 	testenv/oidcprovider/install.sh $(TOOLS)
 	testenv/browser/install.sh
+	testenv/axe/install.sh $(TOOLS)
 	testenv/postgres/install.sh
 	$(call tests,real,-count=1 -tags real -timeout 20m $(REAL))
 
