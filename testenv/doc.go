@@ -10,6 +10,7 @@
 //	keycloak     a real Keycloak
 //	oidcprovider a real oidc-provider, of Node.js
 //	browser      a real Chromium
+//	postgres     a real Postgres
 //	stack        a declarative file at work in one of the two hosts
 //	vectors      cases as data: requests and what has to come of them
 //	conformance  runs what every host has to do against a stack

@@ -41,11 +41,17 @@ func (l *logBuffer) String() string {
 // Start starts a program. env is added to the test's own environment.
 func Start(t testing.TB, name, path string, args []string, env ...string) *Process {
 	t.Helper()
+	return StartAs(t, nil, name, path, args, env...)
+}
+
+// StartAs starts a program as another user, which only root may; nil is the test's own.
+func StartAs(t testing.TB, user *syscall.Credential, name, path string, args []string, env ...string) *Process {
+	t.Helper()
 	p := &Process{Name: name, done: make(chan struct{})}
 	p.cmd = exec.Command(path, args...)
 	p.cmd.Env = append(p.cmd.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a script's children end with it
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: user} // a script's children end with it
 	p.cmd.WaitDelay = 5 * time.Second
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -40,7 +41,7 @@ var basicauths = &table[BasicAuth]{
 // basicAuthBy returns the credential with an id or, failing that, a user name.
 func basicAuthBy(ctx context.Context, c conn, ref string) (BasicAuth, error) {
 	if isID(ref) {
-		if b, err := basicauths.one(ctx, c, `basicauths.id = ?`, ref); err != ErrNotFound {
+		if b, err := basicauths.one(ctx, c, `basicauths.id = ?`, ref); !errors.Is(err, ErrNotFound) {
 			return b, err
 		}
 	}
@@ -78,6 +79,12 @@ func (r *Registry) CreateBasicAuth(ctx context.Context, a Actor, b BasicAuth, pa
 }
 
 func (w *tx) createBasicAuth(ctx context.Context, b BasicAuth, hash string) (BasicAuth, error) {
+	if w.r.reserved("basicauths", "username", b.Username) {
+		return b, &Conflict{"username", b.Username}
+	}
+	if b.ID != "" && w.r.reserved("basicauths", "id", b.ID) {
+		return b, &Conflict{"id", b.ID}
+	}
 	if err := w.owned(ctx, "basicauths", b.ConsumerID, maxCredentials); err != nil {
 		return b, err
 	}
@@ -119,6 +126,9 @@ func (r *Registry) UpdateBasicAuth(ctx context.Context, a Actor, ref string, cha
 		b.ID, b.ConsumerID, b.Created, b.Tags = old.ID, old.ConsumerID, old.Created, sorted(b.Tags)
 		if _, err := b.check(r, redact.Secret{}); err != nil {
 			return err
+		}
+		if r.reserved("basicauths", "username", b.Username) {
+			return &Conflict{"username", b.Username}
 		}
 		if _, err := w.exec(ctx, `UPDATE basicauths SET username = ?, tags = ?, hash = COALESCE(?, hash) WHERE id = ?`, b.Username, list(b.Tags), null(hash), b.ID); err != nil {
 			return taken(err, map[string]string{"username": b.Username})

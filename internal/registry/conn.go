@@ -10,16 +10,22 @@ import (
 // conn asks one of the two databases. Questions are written with ? for values, and
 // values never become part of their text.
 type conn struct {
-	q interface {
-		ExecContext(context.Context, string, ...any) (sql.Result, error)
-		QueryContext(context.Context, string, ...any) (*sql.Rows, error)
-		QueryRowContext(context.Context, string, ...any) *sql.Row
-	}
-	pg bool
+	q     querier
+	pg    bool
+	trace func(query string, args []any)
 }
 
+// querier is a pool of connections or a transaction.
+type querier interface {
+	ExecContext(context.Context, string, ...any) (sql.Result, error)
+	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+}
+
+func (r *Registry) conn(q querier) conn { return conn{q, r.pg, r.trace} }
+
 // read returns a conn for questions outside of a transaction.
-func (r *Registry) read() conn { return conn{r.reader, r.pg} }
+func (r *Registry) read() conn { return r.conn(r.reader) }
 
 // view runs questions that see one state of the database.
 func (r *Registry) view(ctx context.Context, f func(conn) error) error {
@@ -32,12 +38,12 @@ func (r *Registry) view(ctx context.Context, f func(conn) error) error {
 		return err
 	}
 	defer func() { _ = t.Rollback() }() // there is nothing to keep
-	return f(conn{t, r.pg})
+	return f(r.conn(t))
 }
 
 // exec runs a statement and returns how many rows it changed.
 func (c conn) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	res, err := c.q.ExecContext(ctx, c.bind(query), args...)
+	res, err := c.q.ExecContext(ctx, c.bind(query, args), args...)
 	if err != nil {
 		return 0, err
 	}
@@ -45,7 +51,7 @@ func (c conn) exec(ctx context.Context, query string, args ...any) (int64, error
 }
 
 func (c conn) row(ctx context.Context, query string, args ...any) *sql.Row {
-	return c.q.QueryRowContext(ctx, c.bind(query), args...)
+	return c.q.QueryRowContext(ctx, c.bind(query, args), args...)
 }
 
 // scanner is a row: *sql.Row or *sql.Rows.
@@ -53,7 +59,7 @@ type scanner interface{ Scan(...any) error }
 
 // rows asks for rows and hands each to scan.
 func (c conn) rows(ctx context.Context, scan func(scanner) error, query string, args ...any) error {
-	rows, err := c.q.QueryContext(ctx, c.bind(query), args...)
+	rows, err := c.q.QueryContext(ctx, c.bind(query, args), args...)
 	if err != nil {
 		return err
 	}
@@ -87,7 +93,10 @@ func (c conn) count(ctx context.Context, query string, args ...any) (n int, err 
 
 // bind writes $1, $2 … for ?, as Postgres wants it. No text in our statements holds a
 // question mark.
-func (c conn) bind(query string) string {
+func (c conn) bind(query string, args []any) string {
+	if c.trace != nil {
+		c.trace(query, args)
+	}
 	if !c.pg {
 		return query
 	}

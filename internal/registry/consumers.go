@@ -84,7 +84,7 @@ func (r *Registry) CreateConsumer(ctx context.Context, a Actor, c Consumer) (Con
 }
 
 // PutConsumer replaces the consumer that ref is the id or user name of, or else enters
-// one with that id or user name; created says which.
+// one with that id or user name, which c may leave out; created says which.
 func (r *Registry) PutConsumer(ctx context.Context, a Actor, ref string, c Consumer) (out Consumer, created bool, err error) {
 	err = r.write(ctx, a, func(w *tx) error {
 		old, err := consumerBy(ctx, w.conn, ref)
@@ -93,18 +93,20 @@ func (r *Registry) PutConsumer(ctx context.Context, a Actor, ref string, c Consu
 			created = true
 			if isID(ref) {
 				c.ID = ref
-			} else if c.Username == "" {
-				c.Username = ref
+			} else if err := named("username", &c.Username, ref); err != nil {
+				return err
 			}
 			out, err = w.createConsumer(ctx, c)
 			return err
 		case err != nil:
 			return err
 		}
-		out, err = w.updateConsumer(ctx, old, func(have *Consumer) error {
-			if c.Username == "" && !isID(ref) {
-				c.Username = ref
+		if !isID(ref) {
+			if err := named("username", &c.Username, ref); err != nil {
+				return err
 			}
+		}
+		out, err = w.updateConsumer(ctx, old, func(have *Consumer) error {
 			have.Username, have.CustomID, have.Tags = c.Username, c.CustomID, c.Tags
 			return nil
 		})
@@ -194,14 +196,22 @@ func (w *tx) insertConsumer(ctx context.Context, c Consumer) (Consumer, error) {
 // name: one reference would mean two. An application's custom id comes from a developer,
 // and must not be what any other consumer is found by.
 func (w *tx) distinct(ctx context.Context, c Consumer) error {
-	for _, q := range []struct{ field, column, value string }{
-		{"username", "id", c.Username}, {"id", "username", c.ID},
-	} {
-		if n, err := w.count(ctx, `SELECT COUNT(*) FROM consumers WHERE `+q.column+` = ? AND id <> ?`, q.value, c.ID); err != nil {
+	for _, f := range []struct{ field, value string }{{"id", c.ID}, {"username", c.Username}, {"custom_id", c.CustomID}} {
+		if f.value != "" && w.r.reserved("consumers", f.field, f.value) {
+			return &Conflict{f.field, f.value}
+		}
+	}
+	if isID(c.Username) { // other user names are nobody's id
+		if n, err := w.count(ctx, `SELECT COUNT(*) FROM consumers WHERE id = ? AND id <> ?`, c.Username, c.ID); err != nil {
 			return err
 		} else if n > 0 {
-			return &Conflict{q.field, q.value}
+			return &Conflict{"username", c.Username}
 		}
+	}
+	if n, err := w.count(ctx, `SELECT COUNT(*) FROM consumers WHERE username = ? AND id <> ?`, c.ID, c.ID); err != nil {
+		return err
+	} else if n > 0 {
+		return &Conflict{"id", c.ID}
 	}
 	if !c.Application {
 		return nil
@@ -210,7 +220,7 @@ func (w *tx) distinct(ctx context.Context, c Consumer) error {
 	if err != nil {
 		return err
 	}
-	if n > 0 {
+	if n > 0 || w.r.reserved("consumers", "id", c.CustomID) || w.r.reserved("consumers", "username", c.CustomID) {
 		return &Conflict{"custom_id", c.CustomID}
 	}
 	return nil
@@ -300,6 +310,17 @@ func (w *tx) changeCredentials(ctx context.Context, consumer string) error {
 func room(field string, n, bound int) error {
 	if n >= bound {
 		return invalid(field, "would be one of more than %s", strconv.Itoa(bound))
+	}
+	return nil
+}
+
+// named gives an entity the name that it is put under; it must not bring another.
+func named(field string, name *string, ref string) error {
+	if *name == "" {
+		*name = ref
+	}
+	if *name != ref {
+		return invalid(field, "is not the one that it is put under")
 	}
 	return nil
 }

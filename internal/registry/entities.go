@@ -34,38 +34,49 @@ type EntityFilter struct {
 // kinds are the kinds of entities.
 var kinds = []string{"services", "routes", "plugins"}
 
-var entities = &table[Entity]{
-	name:    "entities",
-	columns: `entities.kind, entities.id, COALESCE(entities.name, ''), entities.service_id, entities.route_id, entities.consumer_id, entities.json, entities.tags, entities.created, entities.updated`,
-	scan: func(s scanner) (e Entity, err error) {
-		var text, tags string
-		var created, updated int64
-		if err := s.Scan(&e.Kind, &e.ID, &e.Name, &e.ServiceID, &e.RouteID, &e.ConsumerID, &text, &tags, &created, &updated); err != nil {
+// sealedEntity is what documents are sealed for, beside the id.
+const sealedEntity = "entities.sealed"
+
+// entities is how entities are read, and their documents opened.
+func (r *Registry) entities() *table[Entity] {
+	return &table[Entity]{
+		name: "entities",
+		columns: `entities.kind, entities.id, COALESCE(entities.name, ''), entities.service_id, entities.route_id, entities.consumer_id,
+			entities.sealed, entities.tags, entities.created, entities.updated`,
+		scan: func(s scanner) (e Entity, err error) {
+			var sealed, tags string
+			var created, updated int64
+			if err := s.Scan(&e.Kind, &e.ID, &e.Name, &e.ServiceID, &e.RouteID, &e.ConsumerID, &sealed, &tags, &created, &updated); err != nil {
+				return e, err
+			}
+			text, err := r.sealer.open(sealedEntity, e.ID, sealed)
+			if err != nil {
+				return e, err
+			}
+			e.JSON, e.Created, e.Updated = []byte(text), moment(created), moment(updated)
+			e.Tags, err = unlist(tags)
 			return e, err
-		}
-		e.JSON, e.Created, e.Updated = []byte(text), moment(created), moment(updated)
-		e.Tags, err = unlist(tags)
-		return e, err
-	},
-	id: func(e Entity) string { return e.ID },
+		},
+		id: func(e Entity) string { return e.ID },
+	}
 }
 
 // entityBy returns the entity of a kind with an id or, failing that, a name.
-func entityBy(ctx context.Context, c conn, kind, ref string) (Entity, error) {
+func (r *Registry) entityBy(ctx context.Context, c conn, kind, ref string) (Entity, error) {
 	if isID(ref) {
-		if e, err := entities.one(ctx, c, `entities.kind = ? AND entities.id = ?`, kind, ref); !errors.Is(err, ErrNotFound) {
+		if e, err := r.entities().one(ctx, c, `entities.kind = ? AND entities.id = ?`, kind, ref); !errors.Is(err, ErrNotFound) {
 			return e, err
 		}
 	}
 	if ref == "" || badText(ref, maxName) || !slices.Contains(kinds, kind) {
 		return Entity{}, ErrNotFound
 	}
-	return entities.one(ctx, c, `entities.kind = ? AND entities.name = ?`, kind, ref)
+	return r.entities().one(ctx, c, `entities.kind = ? AND entities.name = ?`, kind, ref)
 }
 
 // Entity returns the entity of a kind with an id or, failing that, a name.
 func (r *Registry) Entity(ctx context.Context, kind, ref string) (Entity, error) {
-	return entityBy(ctx, r.read(), kind, ref)
+	return r.entityBy(ctx, r.read(), kind, ref)
 }
 
 // Entities lists the entities of a kind.
@@ -80,12 +91,12 @@ func (r *Registry) Entities(ctx context.Context, kind string, want EntityFilter,
 	f.is("entities.route_id", want.RouteID)
 	f.is("entities.consumer_id", want.ConsumerID)
 	f.tagged(kind, want.Tags, want.AnyTag)
-	return entities.page(ctx, r.read(), &f, p)
+	return r.entities().page(ctx, r.read(), &f, p)
 }
 
 // AllEntities returns every entity, as one state of the database has them, by id.
 func (r *Registry) AllEntities(ctx context.Context) ([]Entity, error) {
-	return entities.all(ctx, r.read(), `1 = 1`)
+	return r.entities().all(ctx, r.read(), `1 = 1`)
 }
 
 // CreateEntity enters an entity. check, which may be nil, is called with all entities
@@ -113,8 +124,8 @@ func (w *tx) createEntity(ctx context.Context, e Entity, check func([]Entity) er
 		e.ID = newID()
 	}
 	e.Tags, e.Created, e.Updated = sorted(e.Tags), moment(micro(w.now)), moment(micro(w.now))
-	_, err = w.exec(ctx, `INSERT INTO entities (id, kind, name, service_id, route_id, consumer_id, json, tags, created, updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		e.ID, e.Kind, null(e.Name), e.ServiceID, e.RouteID, e.ConsumerID, string(e.JSON), list(e.Tags), micro(e.Created), micro(e.Updated))
+	_, err = w.exec(ctx, `INSERT INTO entities (id, kind, name, service_id, route_id, consumer_id, sealed, tags, created, updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		e.ID, e.Kind, null(e.Name), e.ServiceID, e.RouteID, e.ConsumerID, w.r.sealer.seal(sealedEntity, e.ID, string(e.JSON)), list(e.Tags), micro(e.Created), micro(e.Updated))
 	if err != nil {
 		return e, taken(err, map[string]string{"id": e.ID, "name": e.Name})
 	}
@@ -126,18 +137,18 @@ func (w *tx) createEntity(ctx context.Context, e Entity, check func([]Entity) er
 }
 
 // PutEntity replaces the entity of e.Kind that ref is the id or name of, or else enters
-// one with that id or name; created says which. A service that gets another name takes
+// one with that id or name, which e may leave out; created says which. A service that gets another name takes
 // its contracts along; the error is a Conflict where there are contracts under that name.
 // check is as for CreateEntity.
 func (r *Registry) PutEntity(ctx context.Context, a Actor, ref string, e Entity, check func([]Entity) error) (out Entity, created bool, err error) {
 	err = r.write(ctx, a, func(w *tx) error {
-		old, err := entityBy(ctx, w.conn, e.Kind, ref)
+		old, err := r.entityBy(ctx, w.conn, e.Kind, ref)
 		if errors.Is(err, ErrNotFound) {
 			created = true
 			if isID(ref) {
 				e.ID = ref
-			} else if e.Name == "" {
-				e.Name = ref
+			} else if err := named("name", &e.Name, ref); err != nil {
+				return err
 			}
 			out, err = w.createEntity(ctx, e, check)
 			return err
@@ -145,8 +156,10 @@ func (r *Registry) PutEntity(ctx context.Context, a Actor, ref string, e Entity,
 		if err != nil {
 			return err
 		}
-		if e.Name == "" && !isID(ref) {
-			e.Name = ref
+		if !isID(ref) {
+			if err := named("name", &e.Name, ref); err != nil {
+				return err
+			}
 		}
 		out, err = w.putEntity(ctx, old, e, check)
 		return err
@@ -158,7 +171,7 @@ func (r *Registry) PutEntity(ctx context.Context, a Actor, ref string, e Entity,
 // id or a name; the rest is as for PutEntity.
 func (r *Registry) UpdateEntity(ctx context.Context, a Actor, kind, ref string, change func(*Entity) error, check func([]Entity) error) (e Entity, err error) {
 	err = r.write(ctx, a, func(w *tx) error {
-		old, err := entityBy(ctx, w.conn, kind, ref)
+		old, err := r.entityBy(ctx, w.conn, kind, ref)
 		if err != nil {
 			return err
 		}
@@ -177,8 +190,8 @@ func (w *tx) putEntity(ctx context.Context, old, e Entity, check func([]Entity) 
 	if err := e.check(); err != nil {
 		return e, err
 	}
-	_, err := w.exec(ctx, `UPDATE entities SET name = ?, service_id = ?, route_id = ?, consumer_id = ?, json = ?, tags = ?, updated = ? WHERE id = ?`,
-		null(e.Name), e.ServiceID, e.RouteID, e.ConsumerID, string(e.JSON), list(e.Tags), micro(e.Updated), e.ID)
+	_, err := w.exec(ctx, `UPDATE entities SET name = ?, service_id = ?, route_id = ?, consumer_id = ?, sealed = ?, tags = ?, updated = ? WHERE id = ?`,
+		null(e.Name), e.ServiceID, e.RouteID, e.ConsumerID, w.r.sealer.seal(sealedEntity, e.ID, string(e.JSON)), list(e.Tags), micro(e.Updated), e.ID)
 	if err != nil {
 		return e, taken(err, map[string]string{"name": e.Name})
 	}
@@ -199,7 +212,7 @@ func (w *tx) putEntity(ctx context.Context, old, e Entity, check func([]Entity) 
 // entity.
 func (r *Registry) DeleteEntity(ctx context.Context, a Actor, kind, ref string, check func([]Entity) error) error {
 	return r.write(ctx, a, func(w *tx) error {
-		e, err := entityBy(ctx, w.conn, kind, ref)
+		e, err := r.entityBy(ctx, w.conn, kind, ref)
 		if err != nil {
 			return err
 		}
@@ -266,7 +279,7 @@ func (w *tx) agreed(ctx context.Context, check func([]Entity) error) error {
 	if check == nil {
 		return nil
 	}
-	all, err := entities.all(ctx, w.conn, `1 = 1`)
+	all, err := w.r.entities().all(ctx, w.conn, `1 = 1`)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ var (
 	// ErrSecret: what is hashed and sealed in the database was so under another secret.
 	ErrSecret = errors.New("registry: the installation secret is not the one that this database was made with: API keys could not be found, and jwt secrets not be opened")
 	// ErrForeign: the database belongs to another program.
-	ErrForeign = errors.New("registry: the database holds tables that are not the registry's: expected an empty database, or one that was made here")
+	ErrForeign = errors.New("registry: the database holds tables that are not the registry's: expected an empty database (or schema), or one that was made here")
 )
 
 // Conflict is the error of a write whose unique field is taken. Kong's 409. Value is

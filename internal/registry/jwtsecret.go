@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -41,7 +42,7 @@ var jwts = &table[JWTSecret]{
 // jwtSecretBy returns the credential with an id or, failing that, a key.
 func jwtSecretBy(ctx context.Context, c conn, ref string) (JWTSecret, error) {
 	if isID(ref) {
-		if j, err := jwts.one(ctx, c, `jwts.id = ?`, ref); err != ErrNotFound {
+		if j, err := jwts.one(ctx, c, `jwts.id = ?`, ref); !errors.Is(err, ErrNotFound) {
 			return j, err
 		}
 	}
@@ -88,6 +89,12 @@ func (w *tx) createJWTSecret(ctx context.Context, j JWTSecret, secret redact.Sec
 	if err := j.check(secret.Reveal()); err != nil {
 		return j, err
 	}
+	if w.r.reserved("jwts", "key", j.Key) {
+		return j, &Conflict{"key", j.Key}
+	}
+	if j.ID != "" && w.r.reserved("jwts", "id", j.ID) {
+		return j, &Conflict{"id", j.ID}
+	}
 	if err := w.owned(ctx, "jwts", j.ConsumerID, maxCredentials); err != nil {
 		return j, err
 	}
@@ -96,7 +103,7 @@ func (w *tx) createJWTSecret(ctx context.Context, j JWTSecret, secret redact.Sec
 	}
 	j.Tags, j.Created = sorted(j.Tags), moment(micro(w.now))
 	_, err := w.exec(ctx, `INSERT INTO jwts (id, consumer_id, iss, algorithm, rsa_public_key, sealed, tags, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		j.ID, j.ConsumerID, j.Key, j.Algorithm, j.RSAPublicKey, w.r.seal.sealJWT(j.ID, secret), list(j.Tags), micro(j.Created))
+		j.ID, j.ConsumerID, j.Key, j.Algorithm, j.RSAPublicKey, w.r.sealer.seal(sealedJWT, j.ID, secret.Reveal()), list(j.Tags), micro(j.Created))
 	if err != nil {
 		return j, taken(err, map[string]string{"id": j.ID, "key": j.Key})
 	}
@@ -132,8 +139,11 @@ func (r *Registry) UpdateJWTSecret(ctx context.Context, a Actor, ref string, cha
 		if err := j.check(value.Reveal()); err != nil {
 			return err
 		}
+		if r.reserved("jwts", "key", j.Key) {
+			return &Conflict{"key", j.Key}
+		}
 		_, err = w.exec(ctx, `UPDATE jwts SET iss = ?, algorithm = ?, rsa_public_key = ?, sealed = ?, tags = ? WHERE id = ?`,
-			j.Key, j.Algorithm, j.RSAPublicKey, w.r.seal.sealJWT(j.ID, value), list(j.Tags), j.ID)
+			j.Key, j.Algorithm, j.RSAPublicKey, w.r.sealer.seal(sealedJWT, j.ID, value.Reveal()), list(j.Tags), j.ID)
 		if err != nil {
 			return taken(err, map[string]string{"key": j.Key})
 		}
@@ -180,15 +190,19 @@ func (r *Registry) JWTSecretValue(ctx context.Context, a Actor, ref string) (sec
 
 // sealed opens the secret of a row.
 func (w *tx) sealed(ctx context.Context, id string) (redact.Secret, error) {
-	return jwtSecretOf(ctx, w.conn, w.r.seal, id)
+	return jwtSecretOf(ctx, w.conn, w.r.sealer, id)
 }
+
+// sealedJWT is what secrets are sealed for, beside the id.
+const sealedJWT = "jwts.sealed"
 
 func jwtSecretOf(ctx context.Context, c conn, s sealer, id string) (redact.Secret, error) {
 	var text string
 	if err := c.row(ctx, `SELECT sealed FROM jwts WHERE id = ?`, id).Scan(&text); err != nil {
 		return redact.Secret{}, missing(err)
 	}
-	return s.openJWT(id, text)
+	plain, err := s.open(sealedJWT, id, text)
+	return redact.New(plain), err
 }
 
 // check checks a credential. Like decK's, one with a public key may have a secret, which
@@ -235,7 +249,7 @@ func (r *Registry) JWTSecretByKey(ctx context.Context, key string) (j JWTSecret,
 		if j, err = jwts.one(ctx, c, `jwts.iss = ?`, key); err != nil {
 			return err
 		}
-		if secret, err = jwtSecretOf(ctx, c, r.seal, j.ID); err != nil {
+		if secret, err = jwtSecretOf(ctx, c, r.sealer, j.ID); err != nil {
 			return err
 		}
 		who, err = identity(ctx, c, j.ConsumerID)

@@ -80,6 +80,12 @@ func (w *tx) createKeyAuth(ctx context.Context, k KeyAuth, key redact.Secret) (K
 	if err := k.check(key.Reveal()); err != nil {
 		return k, err
 	}
+	if w.r.reserved("keyauths", "key", key.Reveal()) {
+		return k, &Conflict{Field: "key"}
+	}
+	if k.ID != "" && w.r.reserved("keyauths", "id", k.ID) {
+		return k, &Conflict{"id", k.ID}
+	}
 	if err := w.owned(ctx, "keyauths", k.ConsumerID, maxCredentials); err != nil {
 		return k, err
 	}
@@ -88,7 +94,7 @@ func (w *tx) createKeyAuth(ctx context.Context, k KeyAuth, key redact.Secret) (K
 	}
 	k.Hint, k.Expires, k.Tags, k.Created = hint(key.Reveal()), moment(micro(k.Expires)), sorted(k.Tags), moment(micro(w.now))
 	_, err := w.exec(ctx, `INSERT INTO keyauths (id, consumer_id, hash, hint, expires, tags, created) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		k.ID, k.ConsumerID, keyed(w.r.seal.keys, key.Reveal()), k.Hint, micro(k.Expires), list(k.Tags), micro(k.Created))
+		k.ID, k.ConsumerID, keyed(w.r.sealer.keys, key.Reveal()), k.Hint, micro(k.Expires), list(k.Tags), micro(k.Created))
 	if err != nil {
 		return k, taken(err, map[string]string{"id": k.ID}) // the key is a secret
 	}
@@ -122,8 +128,11 @@ func (r *Registry) UpdateKeyAuth(ctx context.Context, a Actor, id string, change
 			if err := k.check(key.Reveal()); err != nil {
 				return err
 			}
+			if w.r.reserved("keyauths", "key", key.Reveal()) {
+				return &Conflict{Field: "key"}
+			}
 			k.Hint, what = hint(key.Reveal()), what+", another key"
-			if _, err := w.exec(ctx, `UPDATE keyauths SET hash = ?, hint = ? WHERE id = ?`, keyed(w.r.seal.keys, key.Reveal()), k.Hint, k.ID); err != nil {
+			if _, err := w.exec(ctx, `UPDATE keyauths SET hash = ?, hint = ? WHERE id = ?`, keyed(w.r.sealer.keys, key.Reveal()), k.Hint, k.ID); err != nil {
 				return taken(err, nil)
 			}
 		}
@@ -190,15 +199,13 @@ func hint(key string) string {
 
 // owned checks that a consumer is there, and has less than a number of rows.
 func (w *tx) owned(ctx context.Context, kind, consumer string, bound int) error {
-	n, err := w.count(ctx, `SELECT COUNT(*) FROM consumers WHERE id = ?`, known(consumer))
+	var there, n int
+	err := w.row(ctx, `SELECT (SELECT COUNT(*) FROM consumers WHERE id = ?), (SELECT COUNT(*) FROM `+kind+` WHERE consumer_id = ?)`, known(consumer), known(consumer)).Scan(&there, &n)
 	if err != nil {
 		return err
 	}
-	if n == 0 {
+	if there == 0 {
 		return ErrNotFound
-	}
-	if n, err = w.count(ctx, `SELECT COUNT(*) FROM `+kind+` WHERE consumer_id = ?`, consumer); err != nil {
-		return err
 	}
 	return room("consumer", n, bound)
 }
@@ -238,7 +245,7 @@ func (r *Registry) KeyAuthByKey(ctx context.Context, key string) (k KeyAuth, who
 		return k, who, ErrNotFound
 	}
 	err = r.view(ctx, func(c conn) error {
-		if k, err = keyauths.one(ctx, c, `keyauths.hash = ?`, keyed(r.seal.keys, key)); err != nil {
+		if k, err = keyauths.one(ctx, c, `keyauths.hash = ?`, keyed(r.sealer.keys, key)); err != nil {
 			return err
 		}
 		who, err = identity(ctx, c, k.ConsumerID)

@@ -63,7 +63,7 @@ func (r *Registry) foreign(ctx context.Context) error {
 		query = `SELECT COUNT(*), COALESCE(SUM(CASE WHEN tablename = ? THEN 1 ELSE 0 END), 0) FROM pg_catalog.pg_tables WHERE schemaname = current_schema()`
 	}
 	var all, ours int
-	if err := (conn{r.writer, r.pg}).row(ctx, query, versions).Scan(&all, &ours); err != nil {
+	if err := r.conn(r.writer).row(ctx, query, versions).Scan(&all, &ours); err != nil {
 		return err
 	}
 	if all > 0 && ours == 0 {

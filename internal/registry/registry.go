@@ -25,6 +25,11 @@ type Options struct {
 	// HashPassword hashes a password into what internal/passhash reads; nil: argon2id
 	// with 19 MiB and two passes.
 	HashPassword func(string) string
+	// Reserved reports whether the declarative file has a value of a unique field, which
+	// is then refused here as a Conflict; nil: it has none. kind and field are consumers
+	// (id, username, custom_id), keyauths (id, key), basicauths (id, username) and jwts
+	// (id, key). It is called while a transaction is open and must not use the registry.
+	Reserved func(kind, field, value string) bool
 }
 
 // Registry is a database of consumers, credentials, developers, applications and
@@ -32,10 +37,12 @@ type Options struct {
 type Registry struct {
 	writer, reader *sql.DB // one and the same for Postgres
 	pg             bool
-	seal           sealer
+	sealer         sealer
 	now            func() time.Time
 	hashPassword   func(string) string
-	keep           uint64 // changes
+	reserved       func(kind, field, value string) bool
+	keep           uint64                         // changes
+	trace          func(query string, args []any) // nil but in tests
 }
 
 // minSecret is the least length of an installation secret, in bytes.
@@ -54,14 +61,17 @@ func Open(ctx context.Context, dsn string, o Options) (*Registry, error) {
 	if len(o.Secret.Reveal()) < minSecret {
 		return nil, invalid("secret", "is shorter than %d bytes", minSecret)
 	}
-	r := &Registry{pg: source.postgres != nil, now: o.Now, hashPassword: o.HashPassword, keep: maxChanges}
+	r := &Registry{pg: source.postgres != nil, now: o.Now, hashPassword: o.HashPassword, reserved: o.Reserved, keep: maxChanges}
 	if r.now == nil {
 		r.now = time.Now
 	}
 	if r.hashPassword == nil {
 		r.hashPassword = argon2id
 	}
-	if r.seal, err = newSealer(o.Secret); err != nil {
+	if r.reserved == nil {
+		r.reserved = func(_, _, _ string) bool { return false }
+	}
+	if r.sealer, err = newSealer(o.Secret); err != nil {
 		return nil, err
 	}
 	if r.pg {
@@ -98,17 +108,17 @@ func (r *Registry) prepare(ctx context.Context) error {
 	if err := r.migrate(ctx); err != nil {
 		return err
 	}
-	c := conn{r.writer, r.pg}
+	c := r.conn(r.writer)
 	var have string
 	err := c.row(ctx, `SELECT value FROM meta WHERE name = 'secret_check'`).Scan(&have)
 	if errors.Is(err, sql.ErrNoRows) {
-		_, err = c.exec(ctx, `INSERT INTO meta (name, value) VALUES ('secret_check', ?)`, r.seal.check)
+		_, err = c.exec(ctx, `INSERT INTO meta (name, value) VALUES ('secret_check', ?)`, r.sealer.check)
 		return err
 	}
 	if err != nil {
 		return err
 	}
-	if have != r.seal.check {
+	if have != r.sealer.check {
 		return ErrSecret
 	}
 	return nil

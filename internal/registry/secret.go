@@ -25,7 +25,7 @@ type sealer struct {
 	check  string // tells whether the secret is the one that the database was made with
 	keys   []byte // of the hashes of API keys
 	tokens []byte // of the hashes of admin tokens
-	jwt    cipher.AEAD
+	sealed cipher.AEAD
 }
 
 func newSealer(secret redact.Secret) (sealer, error) {
@@ -42,11 +42,11 @@ func newSealer(secret redact.Secret) (sealer, error) {
 	s.check = hex.EncodeToString(expand("check"))
 	s.keys = expand("hash of API keys")
 	s.tokens = expand("hash of admin tokens")
-	key := expand("seal jwt secrets")
+	key := expand("seal")
 	if err != nil {
 		return sealer{}, err
 	}
-	s.jwt, err = chacha20poly1305.NewX(key)
+	s.sealed, err = chacha20poly1305.NewX(key)
 	return s, err
 }
 
@@ -61,28 +61,28 @@ func keyed(key []byte, value string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// errSealed is why a sealed secret does not open; it says nothing of it.
-var errSealed = errors.New("registry: a sealed secret does not open: the row was changed outside of this program")
+// errSealed is why something sealed does not open; it says nothing of it.
+var errSealed = errors.New("registry: something sealed does not open: the row was changed outside of this program")
 
-// sealJWT seals a secret for one row: moved to another it does not open.
-func (s sealer) sealJWT(id string, secret redact.Secret) string {
-	nonce := make([]byte, chacha20poly1305.NonceSizeX, chacha20poly1305.NonceSizeX+len(secret.Reveal())+chacha20poly1305.Overhead)
+// seal seals a text for one column of one row: moved to another it does not open.
+func (s sealer) seal(column, id, plain string) string {
+	nonce := make([]byte, chacha20poly1305.NonceSizeX, chacha20poly1305.NonceSizeX+len(plain)+chacha20poly1305.Overhead)
 	_, _ = rand.Read(nonce) // never fails: it ends the program
-	return base64.RawURLEncoding.EncodeToString(s.jwt.Seal(nonce, nonce, []byte(secret.Reveal()), associated("jwts", id)))
+	return base64.RawURLEncoding.EncodeToString(s.sealed.Seal(nonce, nonce, []byte(plain), associated(column, id)))
 }
 
-// openJWT returns what was sealed for a row.
-func (s sealer) openJWT(id, text string) (redact.Secret, error) {
+// open returns what was sealed for a column of a row.
+func (s sealer) open(column, id, text string) (string, error) {
 	data, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(data) < chacha20poly1305.NonceSizeX {
-		return redact.Secret{}, errSealed
+		return "", errSealed
 	}
 	nonce, sealed := data[:chacha20poly1305.NonceSizeX], data[chacha20poly1305.NonceSizeX:]
-	plain, err := s.jwt.Open(nil, nonce, sealed, associated("jwts", id))
+	plain, err := s.sealed.Open(nil, nonce, sealed, associated(column, id))
 	if err != nil {
-		return redact.Secret{}, errSealed
+		return "", errSealed
 	}
-	return redact.New(string(plain)), nil
+	return string(plain), nil
 }
 
 // associated returns additional data: no two lists of parts are alike.

@@ -64,7 +64,7 @@ func (r *Registry) CreateAdminToken(ctx context.Context, a Actor, t AdminToken, 
 		}
 		t.Roles, t.Expires, t.Created, t.LastUsed = sorted(t.Roles), moment(micro(t.Expires)), moment(micro(w.now)), time.Time{}
 		_, err := w.exec(ctx, `INSERT INTO tokens (id, name, hash, roles, expires, created, last_used) VALUES (?, ?, ?, ?, ?, ?, 0)`,
-			t.ID, t.Name, keyed(r.seal.tokens, token.Reveal()), strings.Join(t.Roles, " "), micro(t.Expires), micro(t.Created))
+			t.ID, t.Name, keyed(r.sealer.tokens, token.Reveal()), strings.Join(t.Roles, " "), micro(t.Expires), micro(t.Created))
 		if err != nil {
 			return taken(err, map[string]string{"id": t.ID, "name": t.Name}) // the token is a secret
 		}
@@ -103,7 +103,7 @@ func (r *Registry) AdminTokenBy(ctx context.Context, token string) (AdminToken, 
 	if token == "" || len(token) > maxKey {
 		return AdminToken{}, ErrNotFound
 	}
-	t, err := tokens.one(ctx, r.read(), `tokens.hash = ?`, keyed(r.seal.tokens, token))
+	t, err := tokens.one(ctx, r.read(), `tokens.hash = ?`, keyed(r.sealer.tokens, token))
 	if err != nil {
 		return AdminToken{}, err
 	}

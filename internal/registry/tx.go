@@ -62,7 +62,7 @@ func (r *Registry) locked(ctx context.Context, f func(conn, head) error) error {
 		return err
 	}
 	defer func() { _ = t.Rollback() }() // does nothing once it is committed
-	c := conn{t, r.pg}
+	c := r.conn(t)
 	var h head
 	if err := c.row(ctx, `SELECT seq, pruned, audit FROM head`+lock).Scan(&h.seq, &h.pruned, &h.audit); err != nil {
 		return err

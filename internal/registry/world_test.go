@@ -9,6 +9,52 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/redact"
 )
 
+// database is an empty one to test on.
+type database struct {
+	dsn string
+	pg  bool
+}
+
+// suite is what holds on every database.
+var suite = []struct {
+	name string
+	test func(*testing.T, database)
+}{
+	{"portal", testPortal},
+	{"credentials", testCredentials},
+	{"entities", testEntities},
+	{"admin tokens", testAdminTokens},
+	{"writes", testWrites},
+	{"refused writes", testRefusedWrites},
+	{"conflicts", testConflicts},
+	{"reserved", testReserved},
+	{"invalid fields", testInvalidFields},
+	{"text", testText},
+	{"not found", testNotFound},
+	{"pages", testPages},
+	{"hostile pages", testHostilePages},
+	{"changes", testChanges},
+	{"writers and followers", testWritersAndFollowers},
+	{"slow writer", testSlowWriter},
+	{"races", testRaces},
+	{"cancelled", testCancelled},
+}
+
+// runSuite runs it, each test on a database of its own.
+func runSuite(t *testing.T, empty func(testing.TB) database) {
+	t.Helper()
+	for _, s := range suite {
+		t.Run(s.name, func(t *testing.T) { s.test(t, empty(t)) })
+	}
+}
+
+func TestSQLite(t *testing.T) { runSuite(t, emptyFile) }
+
+// emptyFile returns a database of SQLite.
+func emptyFile(t testing.TB) database {
+	return database{dsn: "sqlite:" + filepath.Join(t.TempDir(), "registry.db")}
+}
+
 var (
 	start  = time.Date(2030, 1, 2, 3, 4, 5, 678901000, time.UTC)
 	system = Actor{Kind: "system", Name: "test"}
@@ -20,10 +66,17 @@ func cheap(string) string {
 	return "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
 }
 
-// open opens the registry of a data source name until the test ends.
+// open opens the registry of a data source name until the test ends. Its clock stands
+// still.
 func open(t testing.TB, dsn string) *Registry {
 	t.Helper()
-	r, err := Open(context.Background(), dsn, Options{Secret: secret, HashPassword: cheap})
+	return openWith(t, dsn, Options{})
+}
+
+func openWith(t testing.TB, dsn string, o Options) *Registry {
+	t.Helper()
+	o.Secret, o.HashPassword, o.Now = secret, cheap, func() time.Time { return start }
+	r, err := Open(context.Background(), dsn, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,14 +85,7 @@ func open(t testing.TB, dsn string) *Registry {
 			t.Error(err)
 		}
 	})
-	r.now = func() time.Time { return start }
 	return r
-}
-
-// onEach runs a test on every database that there is.
-func onEach(t *testing.T, test func(t *testing.T, dsn string)) {
-	t.Helper()
-	t.Run("sqlite", func(t *testing.T) { test(t, "sqlite:"+filepath.Join(t.TempDir(), "registry.db")) })
 }
 
 // must returns a value that came without an error.

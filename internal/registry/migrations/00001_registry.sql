@@ -167,7 +167,7 @@ CREATE TABLE entities (
 	service_id TEXT NOT NULL,
 	route_id TEXT NOT NULL,
 	consumer_id TEXT NOT NULL,
-	json TEXT NOT NULL,
+	sealed TEXT NOT NULL, -- the JSON document: configurations hold secrets
 	tags TEXT NOT NULL, -- JSON
 	created BIGINT NOT NULL,
 	updated BIGINT NOT NULL
