@@ -360,8 +360,11 @@ func TestRegistryAway(t *testing.T) {
 				}
 			}
 		}
-		if x := c.send(t, "GET", "/keys", "apikey: a-key-that-nobody-has-01"); x.Status != 503 {
-			t.Errorf("a key that only the registry could know: %d", x.Status)
+		for target, line := range map[string]string{"/keys": "apikey: a-key-that-nobody-has-01", "/passwords": basic("nobody", "a password"),
+			"/jwts": bearer(tokens.Sign("a-secret-that-nobody-has-of-32-bytes", map[string]any{"alg": "HS256"}, map[string]any{"iss": "nobody", "exp": tokens.In(600)}))} {
+			if x := c.send(t, "GET", target, line); x.Status != 503 || len(x.Seen) > 0 || c.Reason(x.RequestID()) != "registry_unavailable" {
+				t.Errorf("%s: a credential that only the registry could know: %d", target, x.Status)
+			}
 		}
 		if x := c.send(t, "GET", "/keys", "apikey: a-key-of-the-file-0123"); x.Status != 200 || x.Upstream().Get("X-Consumer-Username") != "of-the-file" {
 			t.Errorf("a key of the file: %d %s", x.Status, x.Body)
