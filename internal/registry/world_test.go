@@ -31,6 +31,13 @@ var suite = []struct {
 	{"invalid fields", testInvalidFields},
 	{"text", testText},
 	{"not found", testNotFound},
+	{"pages", testPages},
+	{"hostile pages", testHostilePages},
+	{"changes", testChanges},
+	{"writers and followers", testWritersAndFollowers},
+	{"slow writer", testSlowWriter},
+	{"races", testRaces},
+	{"cancelled", testCancelled},
 }
 
 // runSuite runs it, each test on a database of its own.
