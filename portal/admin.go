@@ -1,3 +1,5 @@
+// Package portal is what administrators and developers see of an installation: the admin
+// API.
 package portal
 
 import (

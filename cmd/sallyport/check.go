@@ -18,12 +18,17 @@ import (
 // readDeclarative reads a file without an installation. Findings that do not
 // refuse it are returned beside it.
 func readDeclarative(path string, ignoreUnsupported bool) (*declarative.File, declarative.Problems, error) {
+	return readBeside(path, ignoreUnsupported, nil)
+}
+
+// readBeside is readDeclarative with what a registry has beside the file.
+func readBeside(path string, ignoreUnsupported bool, further []declarative.Further) (*declarative.File, declarative.Problems, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, nil, usageError{fmt.Errorf("%w: %w", sidecar.ErrFile, err)}
 	}
 	f, problems := declarative.Parse(path, data, declarative.Options{
-		IgnoreUnsupported: ignoreUnsupported, Dir: filepath.Dir(path),
+		IgnoreUnsupported: ignoreUnsupported, Dir: filepath.Dir(path), Further: further,
 	})
 	if f == nil {
 		return nil, problems, sidecar.Problems{Problems: problems.Errors()}

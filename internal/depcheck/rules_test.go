@@ -113,7 +113,7 @@ var rules = []rule{
 		"listeners, routes and clusters around it"},
 	{"host/internal/...", []string{"host/internal/...", "internal/abi"}, wazero, nil, "parts of the host"},
 
-	{"oidc-sidecar", []string{"oidc-sidecar/internal/...", "internal/declarative", "internal/redact"},
+	{"oidc-sidecar", []string{"oidc-sidecar/internal/...", "internal/bundle", "internal/declarative", "internal/redact", "internal/registry"},
 		slices.Concat(yaml, joseLibs, prometheus, login, databases), nil, "a process of its own, without host and filter"},
 	{"oidc-sidecar/internal/...", []string{"oidc-sidecar/internal/...", "internal/bundle", "internal/claims",
 		"internal/declarative", "internal/jose", "internal/jsonx", "internal/keys", "internal/page", "internal/passhash", "internal/reason", "internal/redact",
@@ -130,12 +130,14 @@ var rules = []rule{
 	{"oidc-sidecar/internal/revoke", nil, nil, append([]string{"net"}, noIO...),
 		"keys and times in a file; whose they are is known elsewhere"},
 
+	{"portal", []string{"internal/declarative", "internal/redact", "internal/registry", "portal/internal/..."},
+		slices.Concat(yaml, joseLibs, databases, aead, []string{"golang.org/x/time"}), nil, "what administrators and developers see"},
 	{"portal/internal/adminapi", []string{"internal/adminform", "internal/declarative", "internal/jsonx", "internal/redact", "internal/registry",
 		"internal/version"}, slices.Concat(yaml, joseLibs, databases, aead, []string{"golang.org/x/time"}), nil,
 		"answers requests; what the file says is judged by declarative, what is stored by registry"},
 
 	{"cmd/sallyport", []string{"filter/explain", "host", "host/gateway", "internal/declarative", "internal/envoyconf", "internal/redact",
-		"internal/version", "oidc-sidecar", "cmd/sallyport/internal/convert", "cmd/sallyport/internal/demo", "cmd/sallyport/internal/image"}, nil, nil, "puts the parts together; the demo brings its surroundings"},
+		"internal/registry", "internal/version", "oidc-sidecar", "portal", "cmd/sallyport/internal/convert", "cmd/sallyport/internal/demo", "cmd/sallyport/internal/image"}, nil, nil, "puts the parts together; the demo brings its surroundings"},
 	{"cmd/sallyport/internal/convert", []string{"internal/adminform", "internal/declarative"}, append(yaml, joseLibs...), noIO,
 		"reads what others write; the parser judges it"},
 	{"cmd/sallyport/internal/demo", nil, openIDProvider, nil, "what a user would have around a gateway, and none of our own parts"},

@@ -217,7 +217,7 @@ func (r *Registry) DeleteEntity(ctx context.Context, a Actor, kind, ref string, 
 			return err
 		}
 		// All at once: a route without its guards must not be there for a moment.
-		bound, err := entities.all(ctx, w.conn, `entities.kind = 'plugins' AND (entities.service_id = ? OR entities.route_id = ?)`, e.ID, e.ID)
+		bound, err := r.entities().all(ctx, w.conn, `entities.kind = 'plugins' AND (entities.service_id = ? OR entities.route_id = ?)`, e.ID, e.ID)
 		if err != nil {
 			return err
 		}

@@ -153,7 +153,7 @@ func (w *world) file() *declarative.File {
 		if err != nil {
 			w.t.Error(err)
 		}
-		more = beside(all)
+		more = Further(all)
 	}
 	f, problems := w.parse(more)
 	if f == nil {
