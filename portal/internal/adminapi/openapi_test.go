@@ -70,6 +70,7 @@ func newConforming(t testing.TB, description []byte) *conforming {
 		t.Fatal(err)
 	}
 	return &conforming{func(res response, method, target string) {
+		t := res.t
 		t.Helper()
 		if method == "HEAD" || strings.Contains(target, "%2F") { // the library parts decoded paths
 			return
