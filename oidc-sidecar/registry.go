@@ -41,27 +41,29 @@ var errNotRead = errors.New("the registry has not been read yet, and may have pl
 // besideTime bounds the reading of what a registry has.
 const besideTime = 5 * time.Second
 
-// readBeside reads what the registry has beside the file, with mu held. While it is away
-// what it had stays; before it was read once there is nothing to go by.
-func (s *Sidecar) readBeside() error {
+// errAway is why a registry is not read.
+var errAway = errors.New("it does not answer")
+
+// readBeside returns what the registry has beside the file, with loading held. While it is
+// away that is what was put in force last; before there is such there is nothing to go by.
+func (s *Sidecar) readBeside() ([]declarative.Further, error) {
 	if s.config.Registry.Empty() {
-		return nil
+		return nil, nil
 	}
-	err := errNotRead
+	err := errAway
 	if db := s.people.Registry(); db != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), besideTime)
 		defer cancel()
 		var list []declarative.Further
 		if list, err = Beside(ctx, db); err == nil {
-			s.beside, s.read = list, true
-			return nil
+			return list, nil
 		}
 	}
 	if !s.read {
-		return fmt.Errorf("%w: %w", errNotRead, err)
+		return nil, fmt.Errorf("%w (%w)", errNotRead, err)
 	}
 	s.logger.Warn("the registry does not answer: what it had beside the file stays", "error", err)
-	return nil
+	return s.beside, nil
 }
 
 // openRegistry opens the registry, or gets ready to do without.

@@ -68,10 +68,10 @@ type Sidecar struct {
 	file    atomic.Pointer[declarative.File]
 	changed chan struct{} // has one when the registry's services, routes or plugins may have changed
 
-	loading sync.Mutex // reloads do not overtake each other; guards what follows
-	named   string     // the registry of the file
-	beside  []declarative.Further
-	read    bool // the registry was, once
+	loading sync.Mutex            // reloads do not overtake each other; guards what follows
+	named   string                // the registry of the file
+	beside  []declarative.Further // what the registry had when it was put in force
+	read    bool                  // something was
 
 	mu   sync.Mutex // guards data
 	data []byte     // of the file in force
@@ -214,11 +214,12 @@ func (s *Sidecar) keep(data []byte) {
 // use puts the content of a file in force, with what the registry has beside it, or says
 // why it cannot; loading is held.
 func (s *Sidecar) use(data []byte) error {
-	if err := s.readBeside(); err != nil {
+	beside, err := s.readBeside()
+	if err != nil {
 		return err
 	}
 	o := options(s.config, s.state)
-	o.Hash, o.Further = s.passwords.Hash, s.beside
+	o.Hash, o.Further = s.passwords.Hash, beside
 	file, problems := declarative.Parse(s.config.File, data, o)
 	if file == nil {
 		return Problems{problems.Errors()}
@@ -241,6 +242,7 @@ func (s *Sidecar) use(data []byte) error {
 		s.logger.Warn("the file names another registry: it is opened at the next start")
 		s.named = file.Settings.Registry
 	}
+	s.beside, s.read = beside, true
 	s.file.Store(file)
 	s.keep(data)
 	return nil
