@@ -67,5 +67,5 @@ func sqliteURI(path string, more url.Values) string {
 	for name, v := range more {
 		q[name] = v
 	}
-	return (&url.URL{Scheme: "file", Path: path, OmitHost: true, RawQuery: q.Encode()}).String()
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
 }

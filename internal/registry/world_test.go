@@ -43,6 +43,7 @@ var suite = []struct {
 	{"foreign", testForeign},
 	{"wrong secret", testWrongSecret},
 	{"tampered", testTampered},
+	{"scale", testScale},
 }
 
 // runSuite runs it, each test on a database of its own.
