@@ -52,7 +52,7 @@ func (r *Registry) Contracts(ctx context.Context, want ContractFilter, p Page) (
 	f.is("contracts.service", want.Service)
 	f.is("contracts.status", want.Status.String())
 	if want.DeveloperID != "" {
-		f.and(`contracts.application_id IN (SELECT id FROM applications WHERE developer_id = ?)`, want.DeveloperID)
+		f.and(`contracts.application_id IN (SELECT id FROM applications WHERE developer_id = ?)`, known(want.DeveloperID))
 	}
 	return contracts.page(ctx, r.read(), &f, p)
 }

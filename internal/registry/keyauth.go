@@ -200,7 +200,7 @@ func hint(key string) string {
 // owned checks that a consumer is there, and has less than a number of rows.
 func (w *tx) owned(ctx context.Context, kind, consumer string, bound int) error {
 	var there, n int
-	err := w.row(ctx, `SELECT (SELECT COUNT(*) FROM consumers WHERE id = ?), (SELECT COUNT(*) FROM `+kind+` WHERE consumer_id = ?)`, known(consumer), consumer).Scan(&there, &n)
+	err := w.row(ctx, `SELECT (SELECT COUNT(*) FROM consumers WHERE id = ?), (SELECT COUNT(*) FROM `+kind+` WHERE consumer_id = ?)`, known(consumer), known(consumer)).Scan(&there, &n)
 	if err != nil {
 		return err
 	}

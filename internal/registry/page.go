@@ -80,9 +80,14 @@ func (f *filter) and(condition string, args ...any) {
 	f.where, f.args = append(f.where, condition), append(f.args, args...)
 }
 
-// is asks for a value where there is one.
+// is asks for a value where there is one. What no field can hold is not asked for:
+// Postgres would refuse the question.
 func (f *filter) is(column, value string) {
-	if value != "" {
+	switch {
+	case value == "":
+	case badText(value, maxKey):
+		f.and("1 = 0")
+	default:
 		f.and(column+" = ?", value)
 	}
 }
@@ -102,6 +107,9 @@ func (f *filter) tagged(kind string, tags []string, anyOf bool) {
 	var parts []string
 	var args []any
 	for _, t := range tags {
+		if badText(t, maxTag) {
+			t = "" // which nothing is tagged with
+		}
 		parts, args = append(parts, `id IN (SELECT id FROM tags WHERE kind = ? AND tag = ?)`), append(args, kind, t)
 	}
 	word := " AND "
