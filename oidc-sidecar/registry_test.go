@@ -1,171 +1,174 @@
 package sidecar
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
-	"os"
+	"io"
+	"net/http"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/sallyport-auth/sallyport/internal/declarative"
+	"github.com/sallyport-auth/sallyport/internal/reason"
 	"github.com/sallyport-auth/sallyport/internal/redact"
 	"github.com/sallyport-auth/sallyport/internal/registry"
+	"github.com/sallyport-auth/sallyport/internal/wire"
 	"github.com/sallyport-auth/sallyport/testenv"
 )
 
-// entity is what the admin API would have made.
-func entity(kind, id, name, members string) registry.Entity {
-	return registry.Entity{Kind: kind, ID: id, Name: name, JSON: []byte(`{"id":"` + id + `","name":"` + name + `",` + members + `}`)}
-}
+const sharedSecret = "an-installation-secret-of-32-bytes!"
 
-// Ids of entities.
-const (
-	besideService = "11111111-1111-4111-8111-111111111111"
-	besideRoute   = "22222222-2222-4222-8222-222222222222"
-	besidePlugin  = "33333333-3333-4333-8333-333333333333"
-)
+// withRegistry is a file with a registry, and a route whose plugin looks for consumers.
+func withRegistry(dsn string) string {
+	return `_format_version: "3.0"
+_sallyport: {installation_secret: "` + sharedSecret + `", registry: "` + dsn + `"}
+services:
+- name: s
+  url: http://127.0.0.1:1
+  plugins:
+  - {name: openid-connect, config: {issuer: "http://127.0.0.1:1", auth_methods: [bearer], consumer_claim: [client_id], consumer_by: [custom_id]}}
+  - {name: application-registration, config: {display_name: S}}
+  routes: [{name: r, paths: [/r]}]
+`
+}
 
 var tester = registry.Actor{Kind: "system", Name: "test"}
 
-// services are the names of the services in force.
-func (b *bench) services() string {
-	var names []string
-	for _, s := range b.File().Services {
-		names = append(names, s.Name)
+func openRegistry(t *testing.T, path string) *registry.Registry {
+	t.Helper()
+	db, err := registry.Open(t.Context(), path, registry.Options{Secret: redact.New(sharedSecret)})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return strings.Join(names, " ")
+	t.Cleanup(func() { _ = db.Close() })
+	return db
 }
 
-// TestRegistryBesideTheFile: what the registry has is put in force beside the file, a
-// change of it without the file's being read, and it stays while the registry is away.
-func TestRegistryBesideTheFile(t *testing.T) {
-	b := prepare(t, file("a"))
-	path := filepath.Join(filepath.Dir(b.path), "registry.db")
+// ask asks for a consumer as a filter does.
+func (b *bench) ask(customID string) wire.Answer {
+	b.t.Helper()
+	offer, err := b.bundle()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	instance := ""
+	for _, p := range offer.Plugins {
+		if p.OIDC != nil {
+			instance = p.ID
+		}
+	}
+	q := wire.Question{Kind: wire.Consumer, Instance: instance, Generation: offer.Generation, By: []string{"custom_id"}, Value: customID}
+	req, err := http.NewRequest(http.MethodPost, "http://sidecar"+wire.PathAsk, bytes.NewReader(q.Encode()))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	req.Header.Set(wire.VersionHeader, wire.Version)
+	res, err := b.client.Do(req)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	a, ok := wire.DecodeAnswer(string(body))
+	if !ok {
+		b.t.Fatalf("no answer: %s", body)
+	}
+	return a
+}
+
+// TestManyConsumers: the bundle does not grow with a registry, and neither does what the
+// sidecar keeps; one of many is found like one of few.
+func TestManyConsumers(t *testing.T) {
+	const many = 100_000
+	path := filepath.Join(t.TempDir(), "registry.db")
+	db := openRegistry(t, path)
+	b := prepare(t, withRegistry("sqlite:"+path)).run()
+	size := func() int {
+		offer, err := b.bundle()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(offer.Encode())
+	}
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before, kept := size(), heap()
+	batch := registry.Batch{Consumers: make([]registry.Consumer, many)}
+	for i := range batch.Consumers {
+		batch.Consumers[i] = registry.Consumer{Username: fmt.Sprintf("user-%06d", i), CustomID: fmt.Sprintf("client-%06d", i)}
+	}
+	if err := db.Import(context.Background(), tester, batch); err != nil {
+		t.Fatal(err)
+	}
+	batch = registry.Batch{}
+	testenv.Eventually(t, 10*time.Second, "the last of them", func() bool { return b.ask("client-099999").Consumer != nil })
+	for _, id := range []string{"client-000000", "client-050000", "client-099999"} {
+		if a := b.ask(id); a.Code != reason.Unspecified || a.Consumer == nil || a.Consumer.CustomID != id {
+			t.Errorf("%s: %+v", id, a)
+		}
+	}
+	if a := b.ask("client-100000"); a.Code != reason.ConsumerMissing {
+		t.Errorf("one who is not there: %v", a.Code)
+	}
+	if after := size(); after != before {
+		t.Errorf("the bundle has %d bytes, and had %d", after, before)
+	}
+	// Loosely: a copy of them all would take ten times as much.
+	if now := heap(); now > kept+4<<20 {
+		t.Errorf("the sidecar keeps %d KiB more than before", (now-kept)>>10)
+	}
+}
+
+// TestRegistryOfTheFlag: what the command line says wins over the file, which may name
+// another at a reload, with no effect but a warning.
+func TestRegistryOfTheFlag(t *testing.T) {
+	path, other := filepath.Join(t.TempDir(), "registry.db"), filepath.Join(t.TempDir(), "other.db")
+	db := openRegistry(t, path)
+	if _, err := db.CreateConsumer(t.Context(), tester, registry.Consumer{CustomID: "client"}); err != nil {
+		t.Fatal(err)
+	}
+	b := prepare(t, withRegistry("sqlite:"+other))
 	b.config.Registry = redact.New("sqlite:" + path)
 	b.run()
-	own := b.services()
-	db, err := OpenRegistry(t.Context(), b.config.Registry, b.File(), b.StateDir())
-	if err != nil {
+	if a := b.ask("client"); a.Consumer == nil {
+		t.Errorf("%+v", a)
+	}
+	b.write(withRegistry("sqlite:" + other + "2"))
+	if err := b.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
-	create := func(e registry.Entity) {
-		t.Helper()
-		if _, err := db.CreateEntity(t.Context(), tester, e, nil); err != nil {
-			t.Fatal(err)
-		}
+	if a := b.ask("client"); a.Consumer == nil || !strings.Contains(b.log.String(), "the file names another registry: it is opened at the next start") {
+		t.Errorf("%+v\n%s", a, b.log)
 	}
-	create(entity("services", besideService, "beside", `"host":"h"`))
-	create(entity("routes", besideRoute, "beside", `"paths":["/beside"],"service":{"id":"`+besideService+`"}`))
-	testenv.Eventually(t, 10*time.Second, "the registry's route", func() bool {
-		got, err := b.bundle()
-		if err != nil || b.services() != own+" beside" {
-			return false
-		}
-		for _, r := range b.File().Routes {
-			if r.Name == "beside" && got.Source == b.File().Source {
-				return got.Routes[r.BundleName()] != nil
-			}
-		}
-		return false
-	})
-	further, err := Beside(t.Context(), db)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if f, _ := declarative.Parse(b.path, []byte(file("a")), declarative.Options{Further: further}); f == nil || f.Source != b.File().Source {
-		t.Error("who reads the same comes to another source")
-	}
-
-	// The file is broken: the registry's changes are put in force all the same.
-	b.write("_format_version: [")
-	create(entity("plugins", besidePlugin, "key-auth", `"route":{"id":"`+besideRoute+`"}`))
-	testenv.Eventually(t, 10*time.Second, "the plugin", func() bool {
-		for _, p := range b.File().Plugins {
-			if p.ID == besidePlugin {
-				return true
-			}
-		}
-		return false
-	})
-	// What is no configuration changes nothing: somebody has written past the admin API.
-	if _, err := db.CreateEntity(t.Context(), tester, entity("services", "44444444-4444-4444-8444-444444444444", "bad", `"host":"a b"`), nil); err != nil {
-		t.Fatal(err)
-	}
-	testenv.Eventually(t, 10*time.Second, "the refusal", func() bool { return strings.Contains(b.log.String(), "what the registry has is refused") })
-	if got := b.services(); got != own+" beside" {
-		t.Errorf("services %q", got)
-	}
-	if err := db.DeleteEntity(t.Context(), tester, "services", "bad", nil); err != nil {
-		t.Fatal(err)
-	}
-
-	// The registry is gone: a reload of the file keeps what it had.
-	for _, end := range []string{"", "-wal", "-shm"} {
-		if err := os.Rename(path+end, path+".away"+end); err != nil && end == "" {
-			t.Fatal(err)
-		}
-	}
-	testenv.Eventually(t, 10*time.Second, "its absence", func() bool { return b.Note() != "" })
-	b.write(file("b"))
-	b.reloaded("b")
-	if got := b.services(); got != own+" beside" {
-		t.Errorf("services %q without the registry", got)
+	if b.Note() != "" {
+		t.Errorf("note %q", b.Note())
 	}
 }
 
-// TestNothingIsInForceBeforeTheRegistryIsRead: it may have guards for the file's services.
-func TestNothingIsInForceBeforeTheRegistryIsRead(t *testing.T) {
-	b := prepare(t, file("a"))
-	b.config.Registry = redact.New(fmt.Sprintf("postgres://nobody@127.0.0.1:%d/none?connect_timeout=1", testenv.FreePort(t)))
-	s, err := Open(b.config)
-	if err != nil {
-		t.Fatal(err)
+// TestRegistryThatCannotBe: another installation's registry is an error at the start, and
+// nothing is left open behind it.
+func TestRegistryThatCannotBe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "registry.db")
+	openRegistry(t, path)
+	b := prepare(t, strings.Replace(withRegistry("sqlite:"+path), sharedSecret, "another-installation-secret-of-32-bytes!", 1))
+	for range 2 { // the state directory is free again
+		if s, err := Open(b.config); !errors.Is(err, registry.ErrSecret) {
+			t.Fatalf("%v, %v", s, err)
+		}
 	}
-	defer s.Close()
-	if err := s.Ready(); err == nil {
-		t.Error("it says that it is ready")
-	}
-	if _, ok := s.publisher.Offer(); ok {
-		t.Error("a bundle is offered")
-	}
-	if err := s.Reload(); err == nil {
-		t.Error("the file is put in force alone")
-	}
-	if _, ok := s.publisher.Offer(); ok {
-		t.Error("a bundle is offered after a reload")
-	}
-	if !strings.Contains(b.log.String(), "the registry has not been read yet") {
-		t.Errorf("the log: %s", b.log)
-	}
-}
-
-// TestCheck judges what would be in force: its problems, and its size.
-func TestCheck(t *testing.T) {
-	b := prepare(t, file("a")).run()
-	further := func(members string) declarative.Further {
-		return declarative.Further{Kind: "services", ID: besideService, JSON: []byte(`{"id":"` + besideService + `",` + members + `}`)}
-	}
-	if errs := b.check([]declarative.Further{further(`"host":"h"`)}).Errors(); len(errs) > 0 {
-		t.Errorf("%v", errs)
-	}
-	if errs := b.check([]declarative.Further{further(`"host":"a b"`)}).Errors(); len(errs) != 1 || !strings.Contains(errs[0].Path, besideService) {
-		t.Errorf("%v", errs)
-	}
-	list := []declarative.Further{further(`"host":"h"`)}
-	for i := range 6 {
-		id := fmt.Sprintf("55555555-5555-4555-8555-55555555555%d", i)
-		plugin := fmt.Sprintf("66666666-6666-4666-8666-66666666666%d", i)
-		list = append(list,
-			declarative.Further{Kind: "routes", ID: id, JSON: fmt.Appendf(nil, `{"id":%q,"paths":["/r%d"],"service":{"id":%q}}`, id, i, besideService)},
-			declarative.Further{Kind: "plugins", ID: plugin, JSON: fmt.Appendf(nil, `{"id":%q,"name":"jwt","route":{"id":%q},"config":{"issuers":["%d%s"]}}`, plugin, id, i, strings.Repeat("x", 900_000))})
-	}
-	errs := b.check(list).Errors()
-	if len(errs) != 1 || errs[0].Rule != declarative.TooLarge {
-		t.Errorf("%d problems of a configuration that filters do not take", len(errs))
-	}
-	if got := b.services(); strings.Contains(got, "beside") {
-		t.Errorf("what is checked is in force: %s", got)
+	b.write(withRegistry("sqlite:" + path))
+	if a := b.run().ask("client"); a.Consumer != nil || a.Code != reason.ConsumerMissing {
+		t.Errorf("%+v", a)
 	}
 }

@@ -32,11 +32,7 @@ func fileOf(dsn string) file {
 	if dsn == "" || strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
 		return file{}
 	}
-	path := strings.TrimPrefix(dsn, "sqlite:")
-	if strings.HasPrefix(path, "//") { // sqlite:///path
-		path = path[2:]
-	}
-	return file{path: path}
+	return file{path: strings.TrimPrefix(strings.TrimPrefix(dsn, "sqlite:"), "//")} // sqlite:///path too
 }
 
 // errMoved is why a registry's file is not used any more: what is written now is written
