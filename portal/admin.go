@@ -1,5 +1,3 @@
-// Package portal is what administrators and developers see of an installation: the admin
-// API.
 package portal
 
 import (

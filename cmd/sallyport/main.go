@@ -96,7 +96,7 @@ func rootCommand() *cobra.Command {
 		return usageError{fmt.Errorf("%w (%s --help lists the flags)", err, cmd.CommandPath())}
 	})
 	root.SetHelpCommand(&cobra.Command{Use: "help [COMMAND]", Short: "Say how a command is used", RunE: help})
-	root.AddCommand(serveCommand(), sidecarCommand(), envoyCommand(), checkCommand(), explainCommand(), convertCommand(), imageCommand(), demoCommand())
+	root.AddCommand(serveCommand(), sidecarCommand(), envoyCommand(), checkCommand(), explainCommand(), convertCommand(), imageCommand(), portalCommand(), demoCommand())
 	for _, c := range root.Commands() {
 		prepare(c)
 	}

@@ -25,6 +25,8 @@ type Settings struct {
 	// Filter are knobs of the filter, by the names of its configuration
 	// (docs/configuration.md); absent ones have the filter's defaults.
 	Filter map[string]int64
+	// Portal is the developer portal; nil for none.
+	Portal *Portal
 }
 
 // filterKnobs are the ranges of the filter's numbers (filter/internal/plugin,
@@ -98,6 +100,7 @@ func (p *parser) settings(v at) {
 		"state_dir":    p.text(&s.StateDir, notEmpty),
 		"registry":     p.secret(&s.Registry, notEmpty), // it may hold a password
 		"filter":       p.filterKnobs,
+		"portal":       p.portal,
 		"installation_secret": p.secret(&s.InstallationSecret, func(s string) string {
 			if len(s) < minInstallationSecret {
 				return "is shorter than " + strconv.Itoa(minInstallationSecret) + " bytes"

@@ -130,8 +130,12 @@ var rules = []rule{
 	{"oidc-sidecar/internal/revoke", nil, nil, append([]string{"net"}, noIO...),
 		"keys and times in a file; whose they are is known elsewhere"},
 
-	{"portal", []string{"internal/declarative", "internal/redact", "internal/registry", "portal/internal/..."},
-		slices.Concat(yaml, joseLibs, databases, aead, []string{"golang.org/x/time"}), nil, "what administrators and developers see"},
+	{"portal", []string{"portal/internal/...", "host", "host/gateway", "internal/declarative", "internal/redact", "internal/registry",
+		"internal/version", "oidc-sidecar"}, slices.Concat(wazero, yaml, joseLibs, prometheus, login, databases, []string{"golang.org/x/time"}), nil,
+		"pages behind filter and sidecar; the data plane never needs it"},
+	{"portal/internal/pages", []string{"internal/claims", "internal/jose", "internal/jsonx", "internal/reason", "internal/redact", "internal/registry"},
+		slices.Concat(databases, joseLibs, aead), nil, "pages over the registry; who is there, the filter has said"},
+
 	{"portal/internal/adminapi", []string{"internal/adminform", "internal/declarative", "internal/jsonx", "internal/redact", "internal/registry",
 		"internal/version"}, slices.Concat(yaml, joseLibs, databases, aead, []string{"golang.org/x/time"}), nil,
 		"answers requests; what the file says is judged by declarative, what is stored by registry"},

@@ -549,8 +549,8 @@ func (c *call) agree(e registry.Entity) func([]registry.Entity) error {
 	}
 }
 
-// Further returns what the registry has as package declarative reads it.
-func Further(all []registry.Entity) []declarative.Further {
+// beside returns what the registry has as package declarative reads it.
+func beside(all []registry.Entity) []declarative.Further {
 	list := make([]declarative.Further, len(all))
 	for i, e := range all {
 		list[i] = further(e)
@@ -565,7 +565,7 @@ func further(e registry.Entity) declarative.Further {
 // load refuses entities that could not be put in force; about is the path of the one that
 // is written.
 func (c *call) load(all []registry.Entity, about string) error {
-	problems := c.Check(Further(all))
+	problems := c.Check(beside(all))
 	if errs := problems.Errors(); len(errs) > 0 {
 		return refused(errs, about)
 	}

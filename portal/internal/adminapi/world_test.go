@@ -155,7 +155,7 @@ func (w *world) file() *declarative.File {
 		if err != nil {
 			w.t.Error(err)
 		}
-		more = Further(all)
+		more = beside(all)
 	}
 	f, problems := w.parse(more)
 	if f == nil {
