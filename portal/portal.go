@@ -115,24 +115,15 @@ func whereOf(p *declarative.Portal) (where, error) {
 
 // read reads the file with what the registry has beside it.
 func (c *Config) read(ctx context.Context) (*declarative.File, error) {
-	all, err := c.Registry.AllEntities(ctx)
+	further, err := sidecar.Beside(ctx, c.Registry)
 	if err != nil {
 		return nil, err
 	}
-	file, problems := c.Read(beside(all))
+	file, problems := c.Read(further)
 	if file == nil {
 		return nil, Problems{problems.Errors()}
 	}
 	return file, nil
-}
-
-// beside returns what a registry has as package declarative reads it.
-func beside(all []registry.Entity) []declarative.Further {
-	list := make([]declarative.Further, len(all))
-	for i, e := range all {
-		list[i] = declarative.Further{Kind: e.Kind, ID: e.ID, JSON: e.JSON}
-	}
-	return list
 }
 
 // Open opens a portal. A file without the block portal has none.

@@ -38,6 +38,12 @@ var suite = []struct {
 	{"slow writer", testSlowWriter},
 	{"races", testRaces},
 	{"cancelled", testCancelled},
+	{"opened at once", testOpenedAtOnce},
+	{"newer", testNewer},
+	{"foreign", testForeign},
+	{"wrong secret", testWrongSecret},
+	{"tampered", testTampered},
+	{"scale", testScale},
 }
 
 // runSuite runs it, each test on a database of its own.
