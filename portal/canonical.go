@@ -1,7 +1,9 @@
 package portal
 
 import (
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -42,4 +44,24 @@ func canonical(w where, hosts []string, authPort string, next http.Handler) http
 func called(u *url.URL) bool {
 	q := u.Query()
 	return q.Has("state") && (q.Has("code") || q.Has("error"))
+}
+
+// named lets requests to administrators' pages through that come for a name of this
+// machine, or one of hosts: a page in a browser cannot come here by DNS rebinding. A host
+// with a port is that port alone.
+func named(hosts []string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := r.Host
+		if host, _, err := net.SplitHostPort(name); err == nil {
+			name = host
+		}
+		addr, err := netip.ParseAddr(strings.Trim(name, "[]"))
+		allowed := strings.EqualFold(name, "localhost") || err == nil && addr.IsLoopback() ||
+			slices.ContainsFunc(hosts, func(h string) bool { return strings.EqualFold(h, r.Host) || strings.EqualFold(h, name) })
+		if !allowed {
+			http.Error(w, "There is nothing here by that name: expected one of this machine, or of admin_hosts.", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -163,17 +163,20 @@ func parseConf(conf map[string]any, settings *declarative.Settings, w where, dir
 		return nil, declarative.Problems{declarative.NewProblem(declarative.Unreadable, "portal_auth_conf", 0, "", err.Error())}
 	}
 	file, problems := declarative.Parse("portal_auth_conf", text, declarative.Options{Dir: dir})
+	// Both plugins have the configuration; what is to be said of it is said once. That
+	// the open pages take anybody is on purpose.
+	const first, config = "services[0].routes[0].plugins[0]", ".config"
 	var out declarative.Problems
 	for _, p := range problems {
-		// The open pages have the same configuration, and that they are open is on purpose.
-		if !strings.HasPrefix(p.Path, "services[0].routes[0]") && p.Severity != declarative.Error {
+		path, ok := strings.CutPrefix(p.Path, first)
+		if !ok && (strings.HasPrefix(p.Path, "services") || p.Severity != declarative.Error) {
 			continue
 		}
-		p.Line = 0
-		p.Path = strings.TrimPrefix(strings.TrimPrefix(p.Path, "services[0].routes[0].plugins[0].config"), ".")
-		if !slices.Contains(out, p) {
-			out = append(out, p)
+		if ok {
+			p.Path = strings.TrimPrefix(strings.TrimPrefix(path, config), ".")
 		}
+		p.Line = 0
+		out = append(out, p)
 	}
 	if file == nil {
 		return nil, out

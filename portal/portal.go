@@ -55,7 +55,7 @@ type Config struct {
 	// TokenGiven is whether somebody has chosen Token, instead of having it generated:
 	// only then others than this machine may reach the administrators' listener.
 	TokenGiven bool
-	Logger     *slog.Logger
+	Logger     *slog.Logger     // nil: none
 	Now        func() time.Time // nil: time.Now
 }
 
@@ -115,28 +115,25 @@ func whereOf(p *declarative.Portal) (where, error) {
 
 // read reads the file with what the registry has beside it.
 func (c *Config) read(ctx context.Context) (*declarative.File, error) {
-	all, err := c.Registry.AllEntities(ctx)
+	further, err := sidecar.Beside(ctx, c.Registry)
 	if err != nil {
 		return nil, err
 	}
-	file, problems := c.Read(beside(all))
+	file, problems := c.Read(further)
 	if file == nil {
 		return nil, Problems{problems.Errors()}
 	}
 	return file, nil
 }
 
-// beside returns what a registry has as package declarative reads it.
-func beside(all []registry.Entity) []declarative.Further {
-	list := make([]declarative.Further, len(all))
-	for i, e := range all {
-		list[i] = declarative.Further{Kind: e.Kind, ID: e.ID, JSON: e.JSON}
-	}
-	return list
-}
-
 // Open opens a portal. A file without the block portal has none.
 func Open(ctx context.Context, c Config) (*Portal, error) {
+	if c.Workers == 0 {
+		c.Workers = 2
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
 	_, since, _, err := c.Registry.Changes(ctx, 0, 0) // before reading, so that none is missed
 	if err != nil {
 		return nil, err
@@ -147,9 +144,6 @@ func Open(ctx context.Context, c Config) (*Portal, error) {
 	}
 	if file.Settings.Portal == nil {
 		return nil, errors.New("the file has no portal: expected the block portal in _sallyport, with portal_auth and portal_auth_conf")
-	}
-	if c.Workers == 0 {
-		c.Workers = 2
 	}
 	settings := *file.Settings.Portal
 	p := &Portal{config: c, portal: &settings, since: since, taken: map[int]bool{}}
@@ -171,7 +165,8 @@ func Open(ctx context.Context, c Config) (*Portal, error) {
 	if err := writeFile(p.path, f.file); err != nil {
 		return nil, err
 	}
-	p.sidecar, err = sidecar.Open(sidecar.Config{File: p.path, StateDir: dir, Logger: c.Logger.With("component", "portal-sidecar"), Now: c.Now})
+	p.sidecar, err = sidecar.Open(sidecar.Config{File: p.path, StateDir: dir, Now: c.Now,
+		Logger: slog.New(unsaid{c.Logger.Handler(), p.path}).With("component", "portal-sidecar")})
 	if err != nil {
 		return nil, err
 	}
@@ -255,10 +250,11 @@ func (p *Portal) pages(ctx context.Context, file *declarative.File, f *front) er
 	mux.Handle(pages.AdminPath+"/", admin)
 	mux.Handle("GET /"+p.where.workspace+"/kong", ports(p.portal, p.where))
 	mux.Handle("/", adminapi.New(adminapi.Config{
-		Registry: func() *registry.Registry { return c.Registry }, File: p.file.Load, Token: c.Token, Logger: c.Logger, Now: c.Now,
+		Registry: func() *registry.Registry { return c.Registry }, File: p.file.Load, Token: c.Token, Hosts: p.portal.AdminHosts,
+		Logger: c.Logger, Now: c.Now,
 		Check: func(more []declarative.Further) declarative.Problems { _, problems := c.Read(more); return problems },
 	}))
-	p.admin = mux
+	p.admin = named(p.portal.AdminHosts, mux)
 	return nil
 }
 

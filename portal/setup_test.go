@@ -3,6 +3,7 @@ package portal_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -355,3 +356,5 @@ func title(p *visitor.Page) string {
 	text, _, _ := strings.Cut(rest, "</h1>")
 	return html.UnescapeString(text)
 }
+
+func base64URL(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }

@@ -29,6 +29,8 @@ func TestDemo(t *testing.T) {
 		{"refused (401)", 401, "", ""},
 		{"needs no token", 200, "", ""},
 		{"jwt plugin, as alice", 200, "alice", "alice"},
+		{"application (200)", 200, "shop-front", ""},
+		{"waits for it (403)", 403, "", ""},
 	}
 	if len(lines) != len(want) {
 		t.Fatalf("%d curl lines, want %d:\n%s", len(lines), len(want), p.Log())
@@ -78,6 +80,20 @@ func TestDemo(t *testing.T) {
 	_ = res.Body.Close()
 	if res.StatusCode != http.StatusOK || !strings.Contains(string(page), "<title>Sallyport demo</title>") {
 		t.Errorf("the page for browsers: %s %s", res.Status, page)
+	}
+
+	at := regexp.MustCompile(`developer portal is at (\S+); .*\n.*waits for an administrator, at (\S+); the token for that page is in (\S+)\.`).FindStringSubmatch(p.Log())
+	if at == nil {
+		t.Fatalf("nothing of the portal: %s", p.Log())
+	}
+	if got := body(t, at[1]); !strings.Contains(got, "Build on our services.") {
+		t.Errorf("the portal: %s", got)
+	}
+	if got := body(t, at[2]); !strings.Contains(got, "Admin token") {
+		t.Errorf("the administrators' pages: %s", got)
+	}
+	if token, err := os.ReadFile(at[3]); err != nil || len(token) < 32 {
+		t.Errorf("the token: %q %v", token, err)
 	}
 
 	dir := regexp.MustCompile(`enforces (\S+)/kong\.yml`).FindStringSubmatch(p.Log())

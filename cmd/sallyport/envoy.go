@@ -8,13 +8,14 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/declarative"
 	"github.com/sallyport-auth/sallyport/internal/envoyconf"
+	"github.com/sallyport-auth/sallyport/internal/redact"
 	sidecar "github.com/sallyport-auth/sallyport/oidc-sidecar"
 )
 
 func envoyCommand() *cobra.Command {
 	var c common
 	var listen []string
-	var socket, public, filter, admin string
+	var socket, public, filter, admin, database string
 	cmd := &cobra.Command{
 		Use:   "envoy -c FILE",
 		Short: "Print an Envoy bootstrap that enforces the same file",
@@ -41,6 +42,16 @@ func envoyCommand() *cobra.Command {
 				}
 			}
 			dir := sidecar.StateDirOf(c.stateDir, f)
+			db, err := sidecar.OpenRegistry(cmd.Context(), redact.New(database), f, dir)
+			if err != nil {
+				return err
+			}
+			if db != nil {
+				defer db.Close()
+				if f, err = readWith(cmd.Context(), c.file, c.ignoreUnsupported, db); err != nil {
+					return err
+				}
+			}
 			path, err := unixPath("sidecar", socket)
 			if err != nil {
 				return err
@@ -75,6 +86,7 @@ func envoyCommand() *cobra.Command {
 	c.register(cmd)
 	f := cmd.Flags()
 	f.StringSliceVar(&listen, "listen", nil, "address to take traffic on, plain HTTP (default: the file's listeners, else 127.0.0.1:8000)")
+	f.StringVar(&database, "registry", "", "database that is added to the file: sqlite:PATH or postgres://… (default: the file's)")
 	f.StringVar(&socket, "sidecar", "", "the sidecar's socket, unix:PATH (default sidecar.sock in the state directory)")
 	f.StringVar(&public, "sidecar-public", "", "where the sidecar serves identity providers, unix:PATH or IP:PORT (default public.sock in the state directory)")
 	f.StringVar(&filter, "filter", "", "the filter's module (default: the one that is built in)")

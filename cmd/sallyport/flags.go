@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/declarative"
 	"github.com/sallyport-auth/sallyport/internal/redact"
 	sidecar "github.com/sallyport-auth/sallyport/oidc-sidecar"
+	"github.com/sallyport-auth/sallyport/portal"
 )
 
 // common are the flags that most commands have.
@@ -63,6 +65,7 @@ func (c *common) needFile() error {
 type sidecarFlags struct {
 	adminListen string
 	adminToken  string
+	adminHosts  []string
 	socketGroup string
 	registry    string
 	public      string
@@ -70,8 +73,9 @@ type sidecarFlags struct {
 
 func (s *sidecarFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&s.adminListen, "admin-listen", "127.0.0.1:8001", "loopback address of the admin API; empty for none")
+	f.StringVar(&s.adminListen, "admin-listen", "127.0.0.1:8001", "address of the admin API, loopback unless --admin-token is given; empty for none")
 	f.StringVar(&s.adminToken, "admin-token", "", "token of the admin API (default: generated into the state directory)")
+	f.StringSliceVar(&s.adminHosts, "admin-host", nil, "host name, beside those of loopback, that the admin API answers to")
 	f.StringVar(&s.public, "public-listen", "", "where identity providers' requests arrive that the proxy hands on, unix:PATH or HOST:PORT (default public.sock in the state directory)")
 	f.StringVar(&s.registry, "registry", "", "database that is added to the file: sqlite:PATH or postgres://… (default: the file's)")
 	f.StringVar(&s.socketGroup, "socket-group", "", "group that may use the filters' socket")
@@ -109,8 +113,23 @@ func (s *sidecarFlags) config(c common, socket string, logger *slog.Logger, onRe
 		File: c.file, IgnoreUnsupported: c.ignoreUnsupported, StateDir: c.stateDir,
 		Socket: socket, SocketGroup: s.socketGroup, Public: s.public,
 		AdminListen: s.adminListen, AdminToken: redact.New(s.adminToken), Registry: redact.New(s.registry),
+		Admin:  func(a sidecar.Admin) (http.Handler, error) { return s.admin(a, logger) },
 		Logger: logger, OnReload: onReload,
 	}
+}
+
+// admin makes the admin API of a sidecar.
+func (s *sidecarFlags) admin(a sidecar.Admin, logger *slog.Logger) (http.Handler, error) {
+	given := redact.Secret{}
+	if a.Given {
+		given = a.Token
+	}
+	if err := portal.CheckAdminListen(a.Addr, given); err != nil {
+		return nil, err
+	}
+	return portal.NewAdmin(portal.AdminConfig{
+		Registry: a.Registry, File: a.File, Check: a.Check, Token: a.Token, Hosts: s.adminHosts, Logger: logger.With("component", "admin"),
+	}), nil
 }
 
 // unixPath reads an address unix:PATH.

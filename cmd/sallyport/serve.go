@@ -21,6 +21,8 @@ import (
 	"github.com/sallyport-auth/sallyport/host/gateway"
 	"github.com/sallyport-auth/sallyport/internal/declarative"
 	"github.com/sallyport-auth/sallyport/internal/envoyconf"
+	"github.com/sallyport-auth/sallyport/internal/redact"
+	"github.com/sallyport-auth/sallyport/internal/registry"
 	sidecar "github.com/sallyport-auth/sallyport/oidc-sidecar"
 )
 
@@ -89,6 +91,7 @@ type server struct {
 	changed chan struct{}  // closed when sources change
 	ready   error
 	inForce string
+	wanted  string             // the file that the workers are waited for with, or that is in force
 	publish context.CancelFunc // ends the wait of an older file
 }
 
@@ -144,8 +147,22 @@ func serve(ctx context.Context, o serveOptions, logger *slog.Logger, listening f
 		services = append(services, sc.Run)
 		gatherers = append(gatherers, sc.Registry())
 	} else {
+		db, err := sidecar.OpenRegistry(ctx, redact.New(o.registry), f, stateDir)
+		if err != nil {
+			return err
+		}
+		if db != nil {
+			defer db.Close()
+			if f, err = readWith(ctx, o.file, o.ignoreUnsupported, db); err != nil {
+				return err
+			}
+			services = append(services, func(ctx context.Context) error {
+				sidecar.FollowRegistry(ctx, db, func() { s.reread(ctx, o, db) })
+				return nil
+			})
+		}
 		services = append(services, func(ctx context.Context) error {
-			sidecar.Watch(ctx, o.file, func() { s.reread(ctx, o) })
+			sidecar.Watch(ctx, o.file, func() { s.reread(ctx, o, db) })
 			return nil
 		})
 	}
@@ -176,9 +193,9 @@ func serve(ctx context.Context, o serveOptions, logger *slog.Logger, listening f
 		Filter: s.filter.Handler, Logger: logger.With("component", "gateway"),
 	})
 	s.take(ctx, f)
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(filterCollector{s.filter}, moduleInfo(wasm))
-	gatherers = append(gatherers, registry)
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(filterCollector{s.filter}, moduleInfo(wasm))
+	gatherers = append(gatherers, metrics)
 	services = append(services,
 		func(ctx context.Context) error { return s.gateway.Run(ctx, listening) },
 		statusServer(o.status, logger, s.readiness, note, gatherers))
@@ -249,7 +266,7 @@ func (s *server) take(ctx context.Context, f *declarative.File) {
 	if s.publish != nil {
 		s.publish()
 	}
-	s.publish = cancel
+	s.publish, s.wanted = cancel, f.Source
 	s.mu.Unlock()
 	go s.await(ctx, f.Source, state)
 }
@@ -287,14 +304,33 @@ func (s *server) await(ctx context.Context, source string, state gateway.State) 
 	}
 }
 
-// reread takes over a file that a sidecar elsewhere reads too.
-func (s *server) reread(ctx context.Context, o serveOptions) {
-	f, problems, err := readDeclarative(o.file, o.ignoreUnsupported)
+// reread takes over a file that a sidecar elsewhere reads too, with what the registry has
+// beside it; db is nil for none.
+func (s *server) reread(ctx context.Context, o serveOptions, db *registry.Registry) {
+	f, err := readWith(ctx, o.file, o.ignoreUnsupported, db)
 	if err != nil {
-		s.logger.Error("the declarative file is refused, the old routes stay", "problems", len(problems.Errors()))
+		s.logger.Error("the declarative file is refused, the old routes stay", "error", err)
 		return
 	}
-	s.take(ctx, f)
+	s.mu.Lock()
+	known := s.wanted == f.Source
+	s.mu.Unlock()
+	if !known {
+		s.take(ctx, f)
+	}
+}
+
+// readWith reads a file with what a registry has beside it; db is nil for none.
+func readWith(ctx context.Context, path string, ignoreUnsupported bool, db *registry.Registry) (*declarative.File, error) {
+	var further []declarative.Further
+	if db != nil {
+		var err error
+		if further, err = sidecar.Beside(ctx, db); err != nil {
+			return nil, err
+		}
+	}
+	f, _, err := readBeside(path, ignoreUnsupported, further)
+	return f, err
 }
 
 func (s *server) readiness() error {

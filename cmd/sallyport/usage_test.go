@@ -35,6 +35,14 @@ services: [{name: s, url: "http://127.0.0.1:1", routes: [{name: r, paths: [/r], 
 consumers: [{username: alice, jwt_secrets: [{}]}]
 `
 
+const goodPortal = `{"issuer": "https://idp.example", "client_id": ["p"], "client_secret": ["s"]}`
+
+// portalFile is a file with a portal.
+func portalFile(t *testing.T, conf string) string {
+	t.Helper()
+	return put(t, "kong.yml", "_format_version: \"3.0\"\n_sallyport: {portal: {portal_auth: openid-connect, portal_auth_conf: '"+conf+"'}}\n")
+}
+
 func TestUsage(t *testing.T) {
 	good := put(t, "kong.yml", goodFile)
 	dir := t.TempDir()
@@ -52,7 +60,7 @@ func TestUsage(t *testing.T) {
 		{"-h", []string{"serve", "-h"}, 0, "sallyport serve -c FILE", ""},
 		{"help of a command", []string{"help", "check"}, 0, "sallyport check FILE", ""},
 		{"--version", []string{"--version"}, 0, "sallyport version ", ""},
-		{"an unknown command", []string{"sevre"}, 2, "", `sallyport: "sevre" is no command: expected one of check, convert, demo, envoy, explain, help, image, serve, sidecar`},
+		{"an unknown command", []string{"sevre"}, 2, "", `sallyport: "sevre" is no command: expected one of check, convert, demo, envoy, explain, help, image, portal, serve, sidecar`},
 		{"an unknown topic", []string{"help", "sevre"}, 2, "", `sallyport: "sevre" is no command: expected one of`},
 		{"an unknown flag", []string{"serve", "--cofnig", good}, 2, "", "sallyport: unknown flag: --cofnig (sallyport serve --help lists the flags)"},
 		{"an unknown flag of none", []string{"--cofnig"}, 2, "", "sallyport: unknown flag: --cofnig (sallyport --help lists the flags)"},
@@ -73,6 +81,17 @@ func TestUsage(t *testing.T) {
 		{"check, a format", []string{"check", good, "--format", "xml"}, 2, "", `sallyport: --format is "xml": expected text or json`},
 		{"check, a severity", []string{"check", good, "--fail-on", "note"}, 2, "", `sallyport: --fail-on is "note": expected error, warning or info`},
 		{"sidecar of a directory", []string{"sidecar", "-c", dir}, 2, "", "is no file"},
+
+		{"portal without a file", []string{"portal"}, 2, "", "sallyport: no declarative file: give one with -c kong.yml"},
+		{"portal without its block", []string{"portal", "-c", good}, 2, "", "has no portal: expected the block portal in _sallyport, or --kong-conf"},
+		{"portal without a registry", []string{"portal", "-c", portalFile(t, goodPortal), "--state-dir", t.TempDir(), "--filter", put(t, "f", "\x00asm")}, 2, "", "sallyport: no registry: expected registry in _sallyport, or --registry sqlite:PATH; the gateway's is the same"},
+		{"portal, an address", []string{"portal", "-c", portalFile(t, goodPortal), "--listen", "8003"}, 2, "", `sallyport: --listen is "8003": expected HOST:PORT`},
+		{"portal, an origin", []string{"portal", "-c", portalFile(t, goodPortal), "--url", "portal.example"}, 2, "", `sallyport: --url is "portal.example": expected an address like https://portal.example`},
+		{"portal, settings twice", []string{"portal", "-c", portalFile(t, goodPortal), "--kong-conf", put(t, "kong.conf", "portal = on\n")}, 2, "", "sallyport: the portal is set up twice: by --kong-conf, and by the block portal of the file"},
+		{"portal, no such kong.conf", []string{"portal", "-c", good, "--kong-conf", "none.conf"}, 2, "", "sallyport: open none.conf: no such file or directory"},
+		{"portal, a kong.conf", []string{"portal", "-c", good, "--kong-conf", put(t, "kong.conf", "portal_auth = saml\nportal_auth_conf = {}\n")}, 2, "", `kong.conf:1: portal_auth: is "saml": expected openid-connect`},
+		{"portal, its openid-connect", []string{"portal", "-c", portalFile(t, `{"issuer": "https://idp.example", "client_id": ["p"], "client_secret": ["s"], "leway": 1}`), "--registry", "sqlite:" + filepath.Join(t.TempDir(), "r.db"), "--state-dir", t.TempDir(), "--filter", put(t, "f", "\x00asm")}, 2, "",
+			"sallyport: portal_auth_conf: leway: unknown field: did you mean leeway?"},
 
 		{"a log level", []string{"serve", "-c", good, "--log-level", "loud"}, 2, "", `sallyport: --log-level is "loud": expected debug, info, warn or error`},
 		{"a log format", []string{"sidecar", "-c", good, "--log-format", "xml"}, 2, "", `sallyport: --log-format is "xml": expected text or json`},

@@ -102,6 +102,7 @@ func TestFurtherEntitiesAreRefused(t *testing.T) {
 		"a taken name":                {further("services", serviceID, `{"id":"`+serviceID+`","name":"orders","host":"h"}`), "", `"orders" is taken`},
 		"a place that is taken":       {plugin(`"name":"jwt","service":{"name":"orders"}`), "", "bound to the same place at line 10"},
 		"a list's element":            {route(`"paths":["/x","y"]`), "paths[1]", "leading slash"},
+		"a control in a header":       {route(`"paths":["/x"],"headers":{"x":["a\u0000b"]}`), "headers.x[0]", "control character"},
 		"a field of a plugin":         {plugin(`"name":"jwt","config":{"key_claim_name":7}`), "config.key_claim_name", "expected a string"},
 		"a plugin that does not run":  {plugin(`"name":"cors"`), "", "not supported"},
 		"a service that is not there": {further("routes", routeID, `{"id":"`+routeID+`","paths":["/x"],"service":{"id":"`+serviceID+`"}}`), "service", "not among the services"},

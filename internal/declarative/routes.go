@@ -153,7 +153,7 @@ func (p *parser) routeHeaders(v at, r *Route) {
 		}
 		var values []string
 		before := p.errors
-		p.texts(&values, notEmpty)(value)
+		p.texts(&values, notEmpty, printable)(value)
 		if len(values) == 0 && p.errors == before {
 			p.fail(value, "has no values: the route would match without the header")
 		}

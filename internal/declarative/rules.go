@@ -13,6 +13,7 @@ const (
 	unsupported  Rule = "unsupported" // Kong knows it
 	invalid      Rule = "invalid"
 	EnvoyLimit   Rule = "envoy-limit" // only Envoy cannot do it
+	TooLarge     Rule = "too-large"   // for the filters
 
 	// What lets in the wrong ones, or lets out what is secret.
 
@@ -78,6 +79,7 @@ var rules = map[Rule]struct {
 	unsupported:  {Error, ""},
 	invalid:      {Error, ""},
 	EnvoyLimit:   {Error, ""},
+	TooLarge:     {Error, ""},
 
 	cookieCrossSite:   {Warning, "leave it out, or set it to Lax or Strict"},
 	cookieNotHTTPOnly: {Warning, "leave it out, or set it to true"},

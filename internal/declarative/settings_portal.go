@@ -29,6 +29,8 @@ type Portal struct {
 	// GUI and API are where the portal listens: for people, and for the way back from
 	// the identity provider. Admin is for administrators.
 	GUI, API, Admin []Listener
+	// AdminHosts are names, beside those of loopback, by which administrators come.
+	AdminHosts []string
 	// URL and APIURL are the origins of the first two as browsers see them, and
 	// GatewayURL that of the services; "" to be told by the listeners.
 	URL, APIURL, GatewayURL string
@@ -113,7 +115,13 @@ func (p *parser) portal(v at) {
 			return ""
 		}),
 		"admin_listen": p.kongListeners(&s.Admin),
-		"gateway_url":  p.text(&s.GatewayURL, CheckOrigin),
+		"admin_hosts": p.oneOrMore(&s.AdminHosts, func(s string) string {
+			if host, _, err := net.SplitHostPort(s); err == nil {
+				s = host
+			}
+			return hostName(s)
+		}),
+		"gateway_url": p.text(&s.GatewayURL, CheckOrigin),
 	}
 	for name, why := range portalAway {
 		known[name] = func(v at) { p.note(noEffect, v, "has no effect: %s", why) }

@@ -113,7 +113,7 @@ var rules = []rule{
 		"listeners, routes and clusters around it"},
 	{"host/internal/...", []string{"host/internal/...", "internal/abi"}, wazero, nil, "parts of the host"},
 
-	{"oidc-sidecar", []string{"oidc-sidecar/internal/...", "internal/declarative", "internal/redact"},
+	{"oidc-sidecar", []string{"oidc-sidecar/internal/...", "internal/bundle", "internal/declarative", "internal/redact", "internal/registry"},
 		slices.Concat(yaml, joseLibs, prometheus, login, databases), nil, "a process of its own, without host and filter"},
 	{"oidc-sidecar/internal/...", []string{"oidc-sidecar/internal/...", "internal/bundle", "internal/claims",
 		"internal/declarative", "internal/jose", "internal/jsonx", "internal/keys", "internal/page", "internal/passhash", "internal/reason", "internal/redact",

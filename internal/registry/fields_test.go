@@ -449,3 +449,8 @@ func testNotFound(t *testing.T, db database) {
 		}
 	}
 }
+
+func isConflict(err error) bool {
+	var c *Conflict
+	return errors.As(err, &c)
+}

@@ -31,6 +31,19 @@ var suite = []struct {
 	{"invalid fields", testInvalidFields},
 	{"text", testText},
 	{"not found", testNotFound},
+	{"pages", testPages},
+	{"hostile pages", testHostilePages},
+	{"changes", testChanges},
+	{"writers and followers", testWritersAndFollowers},
+	{"slow writer", testSlowWriter},
+	{"races", testRaces},
+	{"cancelled", testCancelled},
+	{"opened at once", testOpenedAtOnce},
+	{"newer", testNewer},
+	{"foreign", testForeign},
+	{"wrong secret", testWrongSecret},
+	{"tampered", testTampered},
+	{"scale", testScale},
 }
 
 // runSuite runs it, each test on a database of its own.

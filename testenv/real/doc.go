@@ -3,5 +3,6 @@
 //
 //	keycloak_test.go  one Keycloak for all: the example, what it refuses
 //	tokens_test.go    Keycloak's tokens as it makes them by default, and by each algorithm
+//	registry_test.go  a registry on Postgres, which stops and starts
 //	keys_test.go      keys rotated, withdrawn, asked for in a flood, and out of reach
 package real

@@ -36,6 +36,9 @@ type Config struct {
 	// names of wire.Changes; Forget, that they have to forget everything.
 	Changed func(credentials, consumers []string)
 	Forget  func()
+	// Configured is told that services, routes or plugins may have changed. It is not to
+	// wait for anything. nil: nobody is told.
+	Configured func()
 	// MAC is a keyed hash for versions of credentials (snapshot.Secrets).
 	MAC func(parts ...string) string
 	// Decoy is a hash of a password that nobody has, for user names that nobody has.

@@ -32,11 +32,7 @@ func fileOf(dsn string) file {
 	if dsn == "" || strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
 		return file{}
 	}
-	path := strings.TrimPrefix(dsn, "sqlite:")
-	if strings.HasPrefix(path, "//") { // sqlite:///path
-		path = path[2:]
-	}
-	return file{path: path}
+	return file{path: strings.TrimPrefix(strings.TrimPrefix(dsn, "sqlite:"), "//")} // sqlite:///path too
 }
 
 // errMoved is why a registry's file is not used any more: what is written now is written
@@ -159,6 +155,7 @@ func (f *Finder) reopen(ctx context.Context) {
 	}
 	if f.open(ctx) == nil {
 		f.config.Forget() // whatever was remembered may have been of another
+		f.configured()
 	}
 }
 
@@ -180,9 +177,11 @@ func (f *Finder) changes(ctx context.Context, db *registry.Registry) (list []reg
 func (f *Finder) tell(list []registry.Change, gap bool) {
 	if gap {
 		f.config.Forget()
+		f.configured()
 		return
 	}
 	var credentials, consumers []string
+	configured := false
 	seen := map[registry.Change]bool{}
 	for _, c := range list {
 		same := registry.Change{Kind: c.Kind, Key: c.Key}
@@ -195,11 +194,23 @@ func (f *Finder) tell(list []registry.Change, gap bool) {
 			consumers = append(consumers, c.Key)
 		case registry.CredentialChange:
 			credentials = append(credentials, c.Key)
+		case registry.ConfigChange:
+			configured = true
 		}
+	}
+	if configured {
+		f.configured()
 	}
 	if len(credentials)+len(consumers) > 0 {
 		f.config.Changed(credentials, consumers)
 		f.told.Add(float64(len(credentials) + len(consumers)))
+	}
+}
+
+// configured tells that services, routes or plugins may have changed.
+func (f *Finder) configured() {
+	if f.config.Configured != nil {
+		f.config.Configured()
 	}
 }
 

@@ -86,6 +86,7 @@ type world struct {
 	now      time.Time
 	log      bytes.Buffer
 	checks   int
+	conforms *conforming
 }
 
 // without is a world without a registry.
@@ -127,7 +128,8 @@ func (w *world) start(limits Limits) {
 	if w.registry != nil {
 		config.Registry = func() *registry.Registry { return w.registry }
 	}
-	w.handler = New(config)
+	handler := New(config)
+	w.handler, w.conforms = handler, newConforming(w.t, handler.(*api).description)
 }
 
 func (w *world) parse(more []declarative.Further) (*declarative.File, declarative.Problems) {
@@ -211,7 +213,9 @@ func (w *world) send(method, target, body string, lines ...string) response {
 	}
 	out := httptest.NewRecorder()
 	w.handler.ServeHTTP(out, r)
-	return response{out, w.t, method + " " + target + " " + cut(body)}
+	res := response{out, w.t, method + " " + cut(target) + " " + cut(body)}
+	w.conforms.check(res, method, target)
+	return res
 }
 
 // want checks the status and returns the body.

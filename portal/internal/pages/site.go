@@ -73,7 +73,9 @@ const (
 
 func (s *Site) routes() {
 	on := func(pattern string, need level, f func(*visit)) {
-		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, need, f) })
+		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			s.serve(w, r, need, strings.HasPrefix(pattern, "POST "), f)
+		})
 	}
 	h := s.home
 	on("GET "+h, anybody, (*visit).root)
@@ -127,7 +129,8 @@ func (v *visit) approved() bool { return v.known && v.dev.Status == registry.App
 
 // serve decides who is there, and whether that is enough. Every request is looked at
 // anew: an account that is revoked ends here, whatever session there is.
-func (s *Site) serve(w http.ResponseWriter, r *http.Request, need level, f func(*visit)) {
+// With form the request is one of ours to read.
+func (s *Site) serve(w http.ResponseWriter, r *http.Request, need level, hasForm bool, f func(*visit)) {
 	v := &visit{Site: s, w: w, r: r, ctx: r.Context(), settings: s.config.Settings()}
 	v.who, v.in = v.settings.Claims.Of(r)
 	if v.in {
@@ -147,7 +150,7 @@ func (s *Site) serve(w http.ResponseWriter, r *http.Request, need level, f func(
 		v.refuse()
 		return
 	}
-	if r.Method == http.MethodPost {
+	if hasForm {
 		values, err := form(w, r, v.csrf(), s.config.Origin)
 		if err != nil {
 			v.badForm(err)

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/internal/redact"
+	"github.com/sallyport-auth/sallyport/internal/registry"
 	"github.com/sallyport-auth/sallyport/testenv"
 	"github.com/sallyport-auth/sallyport/testenv/browser"
 	"github.com/sallyport-auth/sallyport/testenv/echo"
@@ -26,7 +28,7 @@ import (
 // gateway has a client of its own and serves those of all applications (S4-07).
 const articlesFile = `_format_version: "3.0"
 _sallyport:
-  registry: "sqlite:${DIR}/registry.db"
+  registry: "${REGISTRY}"
   installation_secret: installation-secret-of-the-test-0123456789
   portal: {portal_auth: openid-connect, portal_auth_conf: ${CONF}, gateway_url: "http://127.0.0.1:${PORT}"}
 services:
@@ -50,6 +52,7 @@ type articles struct {
 	app               *echo.Server // the application's own page, which people come back to
 	op                *oidcprovider.Server
 	portal            *testenv.Process
+	registry          string // data source name
 	url, admin, token string
 	ada, boss         *browser.Tab
 }
@@ -77,7 +80,8 @@ func startArticles(t *testing.T, b *browser.Browser, host string) *articles {
 		t.Fatal(err)
 	}
 	dir := testenv.TempDir(t)
-	file := strings.NewReplacer("${DIR}", dir, "${CONF}", string(quoted), "${UPSTREAM}", a.up.URL, "${ISSUER}", a.op.URL, "${SECRET}", clientSecret).Replace(articlesFile)
+	a.registry = "sqlite:" + dir + "/registry.db"
+	file := strings.NewReplacer("${REGISTRY}", a.registry, "${CONF}", string(quoted), "${UPSTREAM}", a.up.URL, "${ISSUER}", a.op.URL, "${SECRET}", clientSecret).Replace(articlesFile)
 	a.Stack = stack.Start(t, host, file, stack.Options{})
 	_, binary := testenv.Build(t)
 	at := func(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
@@ -251,6 +255,21 @@ func (a *articles) play() {
 	if text := a.ada.Text(); !strings.Contains(text, "Revoked") {
 		t.Errorf("the developer is not told:\n%s", text)
 	}
+
+	// What is approved goes on without the portal, and ends with the developer's account.
+	a.decide("approve")
+	a.becomes(200, bearer)
+	a.portal.Stop()
+	a.becomes(200, bearer)
+	db, err := registry.Open(t.Context(), a.registry, registry.Options{Secret: redact.New("installation-secret-of-the-test-0123456789")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.SetDeveloperStatus(t.Context(), registry.Actor{Kind: "system", Name: "test"}, "ada@example.com", registry.Revoked); err != nil {
+		t.Fatal(err)
+	}
+	a.becomes(403, bearer)
 }
 
 // session sends a bearer token and returns the cookies that came for it.

@@ -18,27 +18,45 @@ const ordersScope = "orders:read"
 // scopes are all that the provider knows.
 var scopes = []string{oidc.ScopeOpenID, oidc.ScopeProfile, oidc.ScopeEmail, oidc.ScopeOfflineAccess, ordersScope}
 
-// client is the gateway as the provider knows it: a confidential web client.
+// client is somebody whom the provider knows: the gateway, a confidential web client,
+// and the same for the portal and for the developers' applications.
 type client struct {
 	id, secret string
 	issuer     string   // URL
 	gateway    string   // URL
 	origins    []string // the gateway's, by all its names
+	back       string   // path that logins come back to
+	after      string   // path that logouts come back to
+	anywhere   bool     // logins come back to every path
+	grants     []oidc.GrantType
 }
 
 var _ op.HasRedirectGlobs = (*client)(nil)
 
 func newClient(issuer, gateway string) *client {
-	c := &client{id: "demo", secret: rand.Text(), issuer: issuer, gateway: gateway, origins: []string{gateway}}
+	c := &client{id: "demo", secret: rand.Text(), issuer: issuer, gateway: gateway, origins: []string{gateway}, back: "/account", after: "/", anywhere: true,
+		grants: []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken}}
 	if u, err := url.Parse(gateway); err == nil && net.ParseIP(u.Hostname()).IsLoopback() {
 		c.origins = append(c.origins, "http://"+net.JoinHostPort("localhost", u.Port()))
 	}
 	return c
 }
 
+// newPortal is the portal as the provider knows it.
+func newPortal(issuer, portal string) *client {
+	return &client{id: "portal", secret: rand.Text(), issuer: issuer, gateway: portal, origins: []string{portal}, back: "/default/auth", after: "/default",
+		grants: []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken}}
+}
+
+// newApplication is a developer's application as the provider knows it. Its secret can
+// be pasted: it is the demo's.
+func newApplication(issuer, id string) *client {
+	return &client{id: id, secret: id + "-secret", issuer: issuer, grants: []oidc.GrantType{oidc.GrantTypeClientCredentials}}
+}
+
 func (c *client) GetID() string                       { return c.id }
-func (c *client) RedirectURIs() []string              { return c.with("/account") }
-func (c *client) PostLogoutRedirectURIs() []string    { return c.with("/") }
+func (c *client) RedirectURIs() []string              { return c.with(c.back) }
+func (c *client) PostLogoutRedirectURIs() []string    { return c.with(c.after) }
 func (c *client) ApplicationType() op.ApplicationType { return op.ApplicationTypeWeb }
 func (c *client) AuthMethod() oidc.AuthMethod         { return oidc.AuthMethodBasic }
 func (c *client) ResponseTypes() []oidc.ResponseType {
@@ -51,9 +69,7 @@ func (c *client) IsScopeAllowed(scope string) bool     { return slices.Contains(
 func (c *client) IDTokenUserinfoClaimsAssertion() bool { return true }
 func (c *client) ClockSkew() time.Duration             { return 0 }
 func (c *client) LoginURL(id string) string            { return c.issuer + "/login?id=" + url.QueryEscape(id) }
-func (c *client) GrantTypes() []oidc.GrantType {
-	return []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken}
-}
+func (c *client) GrantTypes() []oidc.GrantType         { return c.grants }
 func (c *client) PostLogoutRedirectURIGlobs() []string { return nil }
 
 // RedirectURIGlobs lets every path of the gateway be returned to: without a
@@ -62,6 +78,9 @@ func (c *client) PostLogoutRedirectURIGlobs() []string { return nil }
 func (c *client) RedirectURIGlobs() []string {
 	escape := strings.NewReplacer("[", `\[`, "]", `\]`)
 	var globs []string
+	if !c.anywhere {
+		return nil
+	}
 	for _, uri := range c.with("/**") {
 		globs = append(globs, escape.Replace(uri))
 	}

@@ -24,6 +24,7 @@ type Demo struct {
 	File    string // the declarative file
 	Gateway string // URL
 	Issuer  string // URL
+	Portal  string // URL of the portal's origin, "" for none
 
 	login    bool
 	provider *provider
@@ -31,11 +32,17 @@ type Demo struct {
 }
 
 // Start starts upstream and provider on free ports of loopback and writes the
-// file for a gateway that will listen on address, host:port.
-func Start(address string) (*Demo, error) { return start(address, login) }
+// file for a gateway that will listen on address, host:port, and for a portal that
+// browsers will reach at an origin.
+func Start(address, portal string) (*Demo, error) {
+	return begin(&Demo{Gateway: urlOf(address), Portal: portal, login: login})
+}
 
 func start(address string, login bool) (*Demo, error) {
-	d := &Demo{Gateway: urlOf(address), login: login}
+	return begin(&Demo{Gateway: urlOf(address), login: login})
+}
+
+func begin(d *Demo) (*Demo, error) {
 	if err := d.start(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -48,7 +55,7 @@ func (d *Demo) start() error {
 		return err
 	}
 	d.Issuer, err = d.serve(func(url string) (_ http.Handler, err error) {
-		d.provider, err = newProvider(url, d.Gateway)
+		d.provider, err = newProvider(url, d.Gateway, d.Portal)
 		return d.provider, err
 	})
 	if err != nil {
@@ -59,8 +66,12 @@ func (d *Demo) start() error {
 	}
 	d.File = filepath.Join(d.Dir, "kong.yml")
 	var text bytes.Buffer
+	portal := map[string]string{}
+	if d.Portal != "" {
+		portal["Origin"], portal["Client"], portal["Secret"] = d.Portal, d.provider.portal.id, d.provider.portal.secret
+	}
 	err = file.Execute(&text, map[string]any{
-		"Upstream": upstream, "Issuer": d.Issuer, "Gateway": d.Gateway, "Login": d.login,
+		"Upstream": upstream, "Issuer": d.Issuer, "Gateway": d.Gateway, "Login": d.login, "Portal": portal, "Services": Services,
 		"Client": d.provider.client.id, "Secret": d.provider.client.secret, "Key": d.provider.publicPEM(),
 	})
 	if err != nil {
@@ -152,17 +163,31 @@ func (d *Demo) lines() []line {
 	curl := func(path, user string) string {
 		return fmt.Sprintf(`curl -i -H "Authorization: Bearer $(curl -s %s/token/%s)" %s%s`, d.Issuer, user, d.Gateway, path)
 	}
-	return []line{
+	list := []line{
 		{"passes (200)", curl("/orders", "alice")},
 		{"refused (403, scope)", curl("/orders", "bob")},
 		{"refused (401)", "curl -i " + d.Gateway + "/orders"},
 		{"needs no token", "curl -i " + d.Gateway + "/public"},
 		{"jwt plugin, as alice", curl("/jwt", "alice")},
 	}
+	if d.Portal != "" {
+		a := Applications[0]
+		list = append(list, line{"application (200)", curl("/"+a.Access[0], a.ClientID)}, line{"waits for it (403)", curl("/"+a.Wants[0], a.ClientID)})
+	}
+	return list
 }
 
-// Text is what the user is told once the gateway takes requests.
-func (d *Demo) Text(admin string) string {
+// portalText is what the user is told of the portal. admin is the administrators' URL,
+// token where their token is.
+func (d *Demo) portalText(admin, token string) []string {
+	return []string{
+		"The developer portal is at " + d.Portal + "/default; alice and bob are developers there, and the applications are theirs.",
+		"One request waits for an administrator, at " + admin + "; the token for that page is in " + token + ".",
+	}
+}
+
+// portalAdmin and portalToken are the portal's, "" for none.
+func (d *Demo) Text(admin, portalAdmin, portalToken string) string {
 	lines := []string{
 		"",
 		"Open " + d.Gateway + "/ in a browser.",
@@ -174,6 +199,9 @@ func (d *Demo) Text(admin string) string {
 	}
 	for _, l := range d.lines() {
 		lines = append(lines, fmt.Sprintf("  %-22s %s", l.Says+":", l.Command))
+	}
+	if portalAdmin != "" {
+		lines = append(lines, d.portalText(portalAdmin, portalToken)...)
 	}
 	lines = append(lines, "", "The upstream answers with the request as it received it. Change the file and the change is in force.")
 	if admin != "" {

@@ -94,13 +94,13 @@ func TestFile(t *testing.T) {
 func TestText(t *testing.T) {
 	t.Parallel()
 	d := started(t)
-	text := d.Text("http://127.0.0.1:8001")
+	text := d.Text("http://127.0.0.1:8001", "", "")
 	for _, want := range []string{"Open http://127.0.0.1:8123/ in a browser.", d.File, d.Issuer + "/token/alice", "admin API is at http://127.0.0.1:8001"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in %s", want, text)
 		}
 	}
-	if strings.Contains(d.Text(""), "admin") {
+	if strings.Contains(d.Text("", "", ""), "admin") {
 		t.Error("an admin API that is not there")
 	}
 }

@@ -7,7 +7,7 @@
 //	GET  /.well-known/openid-configuration   and what it names: the library's
 //	GET  /login?id=…                         the page that asks for a password
 //	POST /login
-//	GET  /token/{user}                       an access token for whoever asks
+//	GET  /token/{user or client}             an access token for whoever asks
 //
 // The upstream (behind the gateway):
 //

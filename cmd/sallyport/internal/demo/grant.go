@@ -21,7 +21,12 @@ type grant struct {
 
 var _ op.RefreshTokenRequest = (*grant)(nil)
 
-func (g *grant) GetSubject() string               { return g.user }
+func (g *grant) GetSubject() string {
+	if g.user == "" { // an application that has signed in as itself (RFC 9068 §2.2)
+		return g.client
+	}
+	return g.user
+}
 func (g *grant) GetClientID() string              { return g.client }
 func (g *grant) GetScopes() []string              { return g.scopes }
 func (g *grant) GetAudience() []string            { return g.audience }

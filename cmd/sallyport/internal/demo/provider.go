@@ -21,6 +21,7 @@ import (
 type provider struct {
 	url     string
 	client  *client
+	portal  *client // nil for none
 	storage *storage
 	op      *op.Provider
 	mux     *http.ServeMux
@@ -34,13 +35,22 @@ const (
 	curlLifetime    = time.Hour     // of what /token/{user} answers
 )
 
-func newProvider(issuer, gateway string) (*provider, error) {
+// newProvider makes a provider for a gateway, and for a portal unless portal is "".
+func newProvider(issuer, gateway, portal string) (*provider, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
 	p := &provider{url: issuer, client: newClient(issuer, gateway), mux: http.NewServeMux()}
-	p.storage = newStorage(key, p.client)
+	var others []*client
+	if portal != "" {
+		p.portal = newPortal(issuer, portal)
+		others = append(others, p.portal)
+		for _, a := range Applications {
+			others = append(others, newApplication(issuer, a.ClientID))
+		}
+	}
+	p.storage = newStorage(key, p.client, others...)
 	config := &op.Config{
 		DefaultLogoutRedirectURI: gateway + "/",
 		CodeMethodS256:           true,
@@ -76,8 +86,14 @@ func newProvider(issuer, gateway string) (*provider, error) {
 // ServeHTTP implements http.Handler.
 func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.mux.ServeHTTP(w, r) }
 
-// token returns an access token of a user like those that a login gets, for curl.
+// token returns an access token of a user like those that a login gets, or one of an
+// application like those that it gets as itself, for curl.
 func (p *provider) token(ctx context.Context, name string) (string, error) {
+	if c := p.storage.others[name]; c != nil && c != p.portal {
+		g := &grant{client: c.id, audience: audience}
+		id, expires := p.storage.issue(g, curlLifetime)
+		return op.CreateJWT(op.ContextWithIssuer(ctx, p.url), p.url, g, expires, id, c, p.storage)
+	}
 	u, err := userByName(name)
 	if err != nil {
 		return "", err

@@ -26,7 +26,8 @@ const (
 // storage is the provider's memory.
 type storage struct {
 	key    *ecdsa.PrivateKey
-	client *client
+	client *client            // the gateway
+	others map[string]*client // the portal and applications, by id
 
 	mu       sync.Mutex              // guards what follows
 	requests map[string]*authRequest // by id
@@ -39,6 +40,7 @@ var (
 	_ op.Storage                        = (*storage)(nil)
 	_ op.CanSetUserinfoFromRequest      = (*storage)(nil)
 	_ op.CanGetPrivateClaimsFromRequest = (*storage)(nil)
+	_ op.ClientCredentialsStorage       = (*storage)(nil)
 )
 
 var (
@@ -48,9 +50,21 @@ var (
 	errNoKey     = errors.New("demo: no client has keys")
 )
 
-func newStorage(key *ecdsa.PrivateKey, c *client) *storage {
-	return &storage{key: key, client: c, requests: map[string]*authRequest{}, codes: map[string]string{},
+func newStorage(key *ecdsa.PrivateKey, c *client, others ...*client) *storage {
+	s := &storage{key: key, client: c, others: map[string]*client{}, requests: map[string]*authRequest{}, codes: map[string]string{},
 		tokens: map[string]*accessToken{}, sessions: map[string]*session{}}
+	for _, o := range others {
+		s.others[o.id] = o
+	}
+	return s
+}
+
+// clientBy returns a client by its id, nil for none.
+func (s *storage) clientBy(id string) *client {
+	if id == s.client.id {
+		return s.client
+	}
+	return s.others[id]
 }
 
 // sweep forgets what has expired. The caller holds mu.
@@ -247,18 +261,34 @@ func (s *storage) RevokeToken(_ context.Context, tokenOrID, _, _ string) *oidc.E
 
 // GetClientByClientID implements op.Storage.
 func (s *storage) GetClientByClientID(_ context.Context, id string) (op.Client, error) {
-	if id != s.client.id {
+	c := s.clientBy(id)
+	if c == nil {
 		return nil, oidc.ErrInvalidClient().WithParent(errNoClient)
 	}
-	return s.client, nil
+	return c, nil
 }
 
 // AuthorizeClientIDSecret implements op.Storage.
 func (s *storage) AuthorizeClientIDSecret(_ context.Context, id, secret string) error {
-	if id != s.client.id || subtle.ConstantTimeCompare([]byte(secret), []byte(s.client.secret)) != 1 {
+	c := s.clientBy(id)
+	if c == nil || subtle.ConstantTimeCompare([]byte(secret), []byte(c.secret)) != 1 {
 		return errNoClient
 	}
 	return nil
+}
+
+// ClientCredentials implements op.ClientCredentialsStorage: an application signs in as
+// itself (RFC 6749 §4.4).
+func (s *storage) ClientCredentials(ctx context.Context, id, secret string) (op.Client, error) {
+	if err := s.AuthorizeClientIDSecret(ctx, id, secret); err != nil {
+		return nil, oidc.ErrInvalidClient().WithParent(err)
+	}
+	return s.GetClientByClientID(ctx, id)
+}
+
+// ClientCredentialsTokenRequest implements op.ClientCredentialsStorage.
+func (s *storage) ClientCredentialsTokenRequest(_ context.Context, id string, _ []string) (op.TokenRequest, error) {
+	return &grant{client: id, audience: audience}, nil
 }
 
 // SetUserinfoFromScopes implements op.Storage. The library wants it empty.
@@ -337,6 +367,9 @@ func (s *storage) GetPrivateClaimsFromRequest(_ context.Context, request op.Toke
 		return nil, err
 	}
 	g.audience = nil
+	if g.user == "" {
+		return nil, nil // an application has no name and no address
+	}
 	info := new(oidc.UserInfo)
 	if err := describe(info, g.user, g.scopes); err != nil {
 		return nil, err
