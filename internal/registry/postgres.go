@@ -22,15 +22,7 @@ const preparing = 0x73616c6c79706f72
 
 // openPostgres opens a database of Postgres.
 func (r *Registry) openPostgres(ctx context.Context, config *pgx.ConnConfig) (err error) {
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = connectTimeout
-	}
-	r.writer = stdlib.OpenDB(*config, stdlib.OptionAfterConnect(settings))
-	r.writer.SetMaxOpenConns(maxConns)
-	r.writer.SetMaxIdleConns(maxConns)
-	r.writer.SetConnMaxLifetime(maxConnLife)
-	r.reader = r.writer
-
+	r.openPostgresPool(config)
 	// One process at a time prepares; the others wait. The lock ends with its session.
 	session, err := r.writer.Conn(ctx)
 	if err != nil {
@@ -52,6 +44,17 @@ func (r *Registry) openPostgres(ctx context.Context, config *pgx.ConnConfig) (er
 		err = errors.Join(err, e)
 	}()
 	return r.prepare(ctx)
+}
+
+func (r *Registry) openPostgresPool(config *pgx.ConnConfig) {
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTimeout
+	}
+	r.writer = stdlib.OpenDB(*config, stdlib.OptionAfterConnect(settings))
+	r.writer.SetMaxOpenConns(maxConns)
+	r.writer.SetMaxIdleConns(maxConns)
+	r.writer.SetConnMaxLifetime(maxConnLife)
+	r.reader = r.writer
 }
 
 // settings makes of a connection what we need, where the server or the data source name

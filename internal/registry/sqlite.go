@@ -38,6 +38,13 @@ func (r *Registry) openSQLite(ctx context.Context, path string) (err error) {
 		return fmt.Errorf("%s: %w", lock.Name(), err)
 	}
 
+	if err := r.openSQLitePools(path); err != nil {
+		return err
+	}
+	return r.prepare(ctx)
+}
+
+func (r *Registry) openSQLitePools(path string) (err error) {
 	if r.writer, err = sql.Open("sqlite", sqliteURI(path, url.Values{"_txlock": {"immediate"}, "_journal_mode": {"WAL"}})); err != nil {
 		return err
 	}
@@ -47,7 +54,7 @@ func (r *Registry) openSQLite(ctx context.Context, path string) (err error) {
 	}
 	r.reader.SetMaxOpenConns(maxReaders)
 	r.reader.SetMaxIdleConns(maxReaders)
-	return r.prepare(ctx)
+	return nil
 }
 
 // sqliteURI returns the name of a file with the settings of every connection.
@@ -60,5 +67,5 @@ func sqliteURI(path string, more url.Values) string {
 	for name, v := range more {
 		q[name] = v
 	}
-	return (&url.URL{Scheme: "file", Path: path, OmitHost: true, RawQuery: q.Encode()}).String()
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
 }

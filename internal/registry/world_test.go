@@ -24,6 +24,9 @@ var suite = []struct {
 	{"credentials", testCredentials},
 	{"entities", testEntities},
 	{"admin tokens", testAdminTokens},
+	{"updates", testUpdates},
+	{"bounds", testBounds},
+	{"log", testLog},
 	{"writes", testWrites},
 	{"refused writes", testRefusedWrites},
 	{"conflicts", testConflicts},
@@ -38,6 +41,12 @@ var suite = []struct {
 	{"slow writer", testSlowWriter},
 	{"races", testRaces},
 	{"cancelled", testCancelled},
+	{"opened at once", testOpenedAtOnce},
+	{"newer", testNewer},
+	{"foreign", testForeign},
+	{"wrong secret", testWrongSecret},
+	{"tampered", testTampered},
+	{"scale", testScale},
 }
 
 // runSuite runs it, each test on a database of its own.
