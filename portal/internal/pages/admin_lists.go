@@ -14,7 +14,7 @@ func newNonce() string { return rand.Text() }
 // pageSize is how many rows a list shows.
 const pageSize = 50
 
-// person is a developer on an administrator's page.
+// someone is a developer on an administrator's page.
 type someone struct {
 	ID, Name, Email, Since string
 	State                  state
