@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -156,4 +157,39 @@ func TestSQLiteNotOpened(t *testing.T) {
 	if data, err := os.ReadFile(text); err != nil || !strings.HasPrefix(string(data), "this is no database") {
 		t.Errorf("the file was changed: %v", err)
 	}
+}
+
+// A copy made by VACUUM INTO while somebody writes is a database like any other.
+func TestSQLiteBackup(t *testing.T) {
+	ctx, db := context.Background(), emptyFile(t)
+	r, dsn := open(t, db.dsn), must(parseDSN(db.dsn))(t)
+	must(r.CreateConsumer(ctx, system, Consumer{Username: "ann"}))(t)
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	inside, release := make(chan struct{}), make(chan struct{})
+	done := make(chan error)
+	go func() { done <- r.putSlowly(ctx, inside, release) }()
+	<-inside
+	operator, err := sql.Open("sqlite", dsn.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer operator.Close()
+	if _, err := operator.Exec(`VACUUM INTO ?`, backup); err != nil {
+		t.Fatal(err)
+	}
+	close(release)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	copied := open(t, backup)
+	must(copied.Consumer(ctx, "ann"))(t)
+	if _, err := copied.Consumer(ctx, "slow"); !errors.Is(err, ErrNotFound) {
+		t.Error(err)
+	}
+	// Who follows the original knows more than the copy does, and is told so.
+	h := must(r.head(ctx))(t)
+	if _, last, gap, err := copied.Changes(ctx, h.seq, 0); err != nil || !gap || last >= h.seq {
+		t.Errorf("%d %t %v", last, gap, err)
+	}
+	whole(t, copied)
 }

@@ -3,8 +3,12 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
+	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	"github.com/sallyport-auth/sallyport/internal/redact"
 )
@@ -134,18 +138,216 @@ func testEntities(t *testing.T, db database) {
 
 func testAdminTokens(t *testing.T, db database) {
 	ctx, r := context.Background(), open(t, db.dsn)
-	a, token, err := r.CreateAdminToken(ctx, system, AdminToken{Name: "ci", Roles: []string{RoleRead}}, redact.Secret{})
-	if err != nil {
+	now := start
+	r.now = func() time.Time { return now }
+	a, token, err := r.CreateAdminToken(ctx, system, AdminToken{Name: "ci", Roles: []string{RoleRead, RolePortalApprove, RoleRead}, Expires: start.Add(time.Hour)}, redact.Secret{})
+	if err != nil || len(token.Reveal()) < 43 {
 		t.Fatal(err)
 	}
 	got := must(r.AdminTokenBy(ctx, token.Reveal()))(t)
-	if got.ID != a.ID || !got.Has(RoleRead) || got.Has(RoleAdmin) || got.LastUsed.IsZero() {
+	if got.ID != a.ID || !got.Has(RoleRead) || !got.Has(RolePortalApprove) || got.Has(RoleAdmin) || !got.LastUsed.Equal(start.Truncate(time.Minute)) {
 		t.Errorf("%+v", got)
 	}
+	used := func() time.Time { return must(r.AdminTokens(ctx, Page{}))(t).Data[0].LastUsed }
+	for _, step := range []struct{ pass, used time.Duration }{{20 * time.Second, 0}, {50 * time.Second, time.Minute}, {52 * time.Minute, 53 * time.Minute}} {
+		now = now.Add(step.pass)
+		must(r.AdminTokenBy(ctx, token.Reveal()))(t)
+		if got := used(); !got.Equal(start.Truncate(time.Minute).Add(step.used)) {
+			t.Errorf("at %v it was last used %v", now, got)
+		}
+	}
+	now = start.Add(time.Hour)
+	if _, err := r.AdminTokenBy(ctx, token.Reveal()); !errors.Is(err, ErrNotFound) {
+		t.Errorf("expired: %v", err)
+	}
+	now = start
 	if err := r.DeleteAdminToken(ctx, system, "ci"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.AdminTokenBy(ctx, token.Reveal()); !errors.Is(err, ErrNotFound) {
 		t.Error(err)
+	}
+	if got := must(r.AdminTokens(ctx, Page{}))(t); len(got.Data) != 0 {
+		t.Errorf("%+v", got)
+	}
+	// An API key is no admin token, nor the other way round.
+	c := must(r.CreateConsumer(ctx, system, Consumer{Username: "ann"}))(t)
+	if _, _, err := r.CreateKeyAuth(ctx, system, KeyAuth{ConsumerID: c.ID}, theToken); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.AdminTokenBy(ctx, theToken.Reveal()); !errors.Is(err, ErrNotFound) {
+		t.Error(err)
+	}
+}
+
+// An update keeps what it does not name, and a replaced secret is good for nothing.
+func testUpdates(t *testing.T, db database) {
+	ctx, w := context.Background(), newWorld(t, db.dsn)
+	k := must(w.UpdateKeyAuth(ctx, system, w.key.ID, func(k *KeyAuth) error {
+		k.Tags, k.ID, k.ConsumerID, k.Hint = []string{"x"}, uuid4(50), uuid4(51), "mine"
+		return nil
+	}, redact.Secret{}))(t)
+	if got, _, err := w.KeyAuthByKey(ctx, theKey.Reveal()); err != nil || !reflect.DeepEqual(got, k) || got.Hint != "an-a" || got.ConsumerID != w.ann.ID {
+		t.Errorf("%+v %v", got, err)
+	}
+	must(w.UpdateKeyAuth(ctx, system, w.key.ID, func(*KeyAuth) error { return nil }, otherKey))(t)
+	if _, _, err := w.KeyAuthByKey(ctx, theKey.Reveal()); !errors.Is(err, ErrNotFound) {
+		t.Errorf("the old key: %v", err)
+	}
+	if got, _, err := w.KeyAuthByKey(ctx, otherKey.Reveal()); err != nil || got.ID != w.key.ID {
+		t.Errorf("the new key: %+v %v", got, err)
+	}
+	short, _, err := w.CreateKeyAuth(ctx, system, KeyAuth{ConsumerID: w.ann.ID}, redact.New("12345678"))
+	if err != nil || short.Hint != "" {
+		t.Errorf("the half of a short key is told: %+v %v", short, err)
+	}
+
+	made := 0
+	w.hashPassword = func(string) string { made++; return cheap("") }
+	given := "$2b$10$abcdefghijklmnopqrstuuXO6wK0xJxV1XxQ0yqCq8rX1nU9wVb1e"
+	for i, tt := range []struct{ password, hash string }{{"", cheap("")}, {given, given}, {"swordfish", cheap("")}} {
+		must(w.UpdateBasicAuth(ctx, system, "ann", func(b *BasicAuth) error { return nil }, redact.New(tt.password)))(t)
+		if _, hash, _, err := w.BasicAuthByUsername(ctx, "ann"); err != nil || hash != tt.hash {
+			t.Errorf("%d: %q %v", i, hash, err)
+		}
+	}
+	if made != 1 {
+		t.Errorf("%d passwords were hashed", made)
+	}
+	w.hashPassword = func(string) string { return "no hash" }
+	if _, err := w.CreateBasicAuth(ctx, system, BasicAuth{ConsumerID: w.ann.ID, Username: "x"}, thePassword); err == nil {
+		t.Error("a password became what nobody can read")
+	}
+
+	j := must(w.UpdateJWTSecret(ctx, system, w.jwt.ID, func(j *JWTSecret) error { j.Key, j.Algorithm = "iss-2", "HS512"; return nil }, redact.Secret{}))(t)
+	if got, value, _, err := w.JWTSecretByKey(ctx, "iss-2"); err != nil || !reflect.DeepEqual(got, j) || value != theHMAC {
+		t.Errorf("%+v %v", got, err)
+	}
+	must(w.UpdateJWTSecret(ctx, system, "iss-2", func(*JWTSecret) error { return nil }, otherHMAC))(t)
+	if _, value, _, err := w.JWTSecretByKey(ctx, "iss-2"); err != nil || value != otherHMAC {
+		t.Error(err)
+	}
+	if got := must(w.JWTSecretValue(ctx, system, "iss-2"))(t); got != otherHMAC {
+		t.Error("another secret")
+	}
+
+	d := must(w.UpdateDeveloper(ctx, system, "dev@example.com", func(d *Developer) error {
+		d.Email, d.Subject, d.ID = "new@example.com", "s2", uuid4(50)
+		return nil
+	}))(t)
+	if got := must(w.DeveloperBySubject(ctx, "https://idp", "s2"))(t); !reflect.DeepEqual(got, d) || got.ID != w.dev.ID {
+		t.Errorf("%+v", got)
+	}
+	for _, err := range []error{second(w.DeveloperBySubject(ctx, "https://idp", "s")), second(w.Developer(ctx, "dev@example.com"))} {
+		if !errors.Is(err, ErrNotFound) {
+			t.Error(err)
+		}
+	}
+	p := must(w.UpdateApplication(ctx, system, w.app.ID, func(p *Application) error {
+		p.CustomID, p.DeveloperID, p.ConsumerID = "0ob", uuid4(50), w.ann.ID
+		return nil
+	}))(t)
+	if got := must(w.Application(ctx, w.app.ID))(t); !reflect.DeepEqual(got, p) || got.ConsumerID != w.app.ConsumerID || got.DeveloperID != w.dev.ID {
+		t.Errorf("%+v", got)
+	}
+	if got := must(w.IdentityBy(ctx, []string{"custom_id"}, "0ob"))(t); !reflect.DeepEqual(got.Contracts, []string{"orders"}) {
+		t.Errorf("%+v", got)
+	}
+	if w.kept.CompositeID() != w.app.ID+"_orders" {
+		t.Error(w.kept.CompositeID())
+	}
+	// The contract of a service that is gone is nobody's, whoever has its name next.
+	if err := w.DeleteEntity(ctx, system, "services", "orders", nil); err != nil {
+		t.Fatal(err)
+	}
+	must(w.CreateEntity(ctx, system, Entity{Kind: "services", Name: "orders", JSON: []byte(`{}`)}, nil))(t)
+	if got := must(w.IdentityBy(ctx, []string{"custom_id"}, "0ob"))(t); got.Contracts != nil {
+		t.Errorf("%+v", got)
+	}
+	// Of two whose names differ by case only, nobody is meant.
+	must(w.CreateConsumer(ctx, system, Consumer{Username: "Bob"}))(t)
+	must(w.IdentityBy(ctx, []string{"username_any_case"}, "bOB"))(t)
+	must(w.CreateConsumer(ctx, system, Consumer{Username: "bob"}))(t)
+	if _, err := w.IdentityBy(ctx, []string{"username_any_case"}, "bob"); !errors.Is(err, ErrNotFound) {
+		t.Error(err)
+	}
+	must(w.IdentityBy(ctx, []string{"username_any_case", "username"}, "bob"))(t)
+}
+
+// How many there may be of one thing has a bound.
+func testBounds(t *testing.T, db database) {
+	ctx, w := context.Background(), newWorld(t, db.dsn)
+	var b Batch
+	for i := range maxGroups - 1 {
+		b.ACLs = append(b.ACLs, ACL{ConsumerID: w.ann.ID, Group: fmt.Sprint("g", i)})
+	}
+	if err := w.Import(ctx, system, b); err != nil {
+		t.Fatal(err)
+	}
+	for i := range maxContracts - 1 {
+		must(w.conn(w.writer).exec(ctx, `INSERT INTO contracts (id, application_id, service, status, suspended, created, updated) VALUES (?, ?, ?, 'approved', 0, 0, 0)`,
+			newID(), w.app.ID, fmt.Sprint("s", i)))(t)
+	}
+	for field, err := range map[string]error{
+		"consumer":    second(w.CreateACL(ctx, system, ACL{ConsumerID: w.ann.ID, Group: "one more"})),
+		"application": second(w.RequestContract(ctx, system, w.app.ID, "one more", true)),
+	} {
+		var bad *Invalid
+		if !errors.As(err, &bad) || bad.Fields[field] == "" {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+}
+
+// Whatever stands in an actor or a detail, the log takes it, cut to what it can hold.
+func testLog(t *testing.T, db database) {
+	ctx, r := context.Background(), open(t, db.dsn)
+	long := strings.Repeat("ü", 5000)
+	a := Actor{Kind: "token\x00", ID: long, Name: "a\xffb\u202e", Role: "r\n", Remote: "1.2.3.4"}
+	if err := r.Record(ctx, a, "login", "portal", "id\x00", "line\nline\x00\xff "+long); err != nil {
+		t.Fatal(err)
+	}
+	got := must(r.Audits(ctx, AuditFilter{}, Page{}))(t).Data[0]
+	if got.Actor.Kind != "token" || got.Actor.Name != "ab" || got.Actor.Role != "r" || got.ID != "id" || !strings.HasPrefix(got.Detail, "lineline ü") {
+		t.Errorf("%+v", got)
+	}
+	if n := len(got.Actor.ID); n != maxName-1 || !utf8.ValidString(got.Actor.ID) || len(got.Detail) > maxDetail || !utf8.ValidString(got.Detail) {
+		t.Errorf("%d %d", n, len(got.Detail))
+	}
+	now := start
+	r.now = func() time.Time { return now }
+	for range 3 {
+		now = now.Add(time.Hour)
+		if err := r.Record(ctx, system, "x", "x", "", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		want AuditFilter
+		n    int
+	}{
+		{AuditFilter{}, 4}, {AuditFilter{Since: start.Add(time.Hour)}, 3}, {AuditFilter{Until: start.Add(time.Hour)}, 1},
+		{AuditFilter{Since: start.Add(time.Minute), Until: start.Add(2 * time.Hour)}, 1}, {AuditFilter{Action: "login"}, 1}, {AuditFilter{Kind: "x", ID: "y"}, 0},
+	} {
+		if got := must(r.Audits(ctx, tt.want, Page{}))(t); len(got.Data) != tt.n {
+			t.Errorf("%+v: %d rows", tt.want, len(got.Data))
+		}
+	}
+}
+
+func TestStatus(t *testing.T) {
+	for number, word := range []string{"approved", "requested", "rejected", "revoked"} {
+		s := ParseStatus(word)
+		if s == 0 || s.String() != word || s.Number() != number || StatusOf(number) != s {
+			t.Errorf("%s: %d", word, s)
+		}
+	}
+	for _, s := range []Status{ParseStatus(""), ParseStatus("Approved"), StatusOf(-1), StatusOf(4)} {
+		if s != 0 || s.String() != "" || s.Number() != -1 {
+			t.Errorf("%d", s)
+		}
+	}
+	if Status(-1).String() != "" || Status(5).Number() != -1 {
+		t.Error("what is no status has a word")
 	}
 }

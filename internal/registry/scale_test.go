@@ -193,6 +193,7 @@ func testScale(t *testing.T, db database) {
 		must(r.Entities(ctx, "services", EntityFilter{}, Page{}))(t)
 		must(r.Audits(ctx, AuditFilter{Kind: "consumers", ID: uuid4(1)}, Page{}))(t)
 		must(r.Audits(ctx, AuditFilter{ActorID: "t1"}, Page{}))(t)
+		must(r.Audits(ctx, AuditFilter{Action: "read secret"}, Page{}))(t)
 		must(r.Audits(ctx, AuditFilter{}, Page{Size: 5, Offset: encodeOffset("audits", "7")}))(t)
 	}))
 	check("writes", watch(r, func() {

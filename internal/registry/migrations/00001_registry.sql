@@ -38,6 +38,7 @@ CREATE TABLE audits (
 	detail TEXT NOT NULL
 );
 CREATE INDEX audits_kind_id ON audits (kind, id, seq);
+CREATE INDEX audits_action ON audits (action, seq);
 CREATE INDEX audits_actor ON audits (actor_id, seq);
 CREATE INDEX audits_at ON audits (at, seq);
 
