@@ -118,6 +118,9 @@ func (d *driver) alone(index int) (*verdict, error) {
 		return nil, err
 	}
 	v := &verdict{driver: d, outcome: out, plugin: p, code: out.step.Reason, cause: out.step.Reason}
+	if v.code == reason.ContractMissing { // the plugin accepts; whether an application may pass is for the whole chain to say
+		v.code, v.cause = reason.Allowed, reason.Allowed
+	}
 	begun := out.step.Kind == policy.Ask || len(out.asked) > 0 && out.asked[len(out.asked)-1].question.Kind == wire.Begin
 	if begun { // why there was a login to begin shows where there is none
 		bare, err := d.run(only(false), false)

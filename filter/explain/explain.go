@@ -54,6 +54,9 @@ func Run(f *declarative.File, encoded string, r Request, ask Ask) (*Trace, error
 	if b.Source == f.Source {
 		lines(f, d.request.Route, t.Chain)
 	}
+	if end.step.Reason == reason.ContractMissing && end.step.Plugin == "" {
+		t.Chain = append(t.Chain, absent())
+	}
 	t.Route.Why = firstOf(t.Route.Why, unrun[end.step.Reason])
 	t.decide(end.step, entry, a, s)
 	t.hide(s)
@@ -225,6 +228,14 @@ func permission(p *bundle.Plugin, end *outcome, over bool) Plugin {
 	}
 	out.Checks = []Check{check}
 	return out
+}
+
+// absent stands for the plugin that an application would need on the route.
+func absent() Plugin {
+	code := reason.ContractMissing.Error()
+	return Plugin{Name: "application-registration", Outcome: Refused, Reason: code,
+		Why:    "it is not on the service, and no acl allows a group of the application: it passes nowhere else",
+		Checks: []Check{{Name: checkContract, Detail: "none, for this service takes no applications", Result: Failed, Reason: code}}}
 }
 
 // groups is what the acl plugin asks for.

@@ -128,6 +128,7 @@ func TestGolden(t *testing.T) {
 		{"contract-missing", "http://shop.example/api", stock(map[string]any{"client_id": "client-2"}), nil},
 		{"contract-and-no-group", "http://shop.example/api", stock(map[string]any{"client_id": "client-1"}), nil},
 		{"consumer-no-application", "http://shop.example/api", stock(map[string]any{"client_id": "a-1"}), nil},
+		{"application-elsewhere", "https://shop.example/members", stock(map[string]any{"sub": "client-1"}), nil},
 		{"key-allowed", "http://shop.example/keys?page=2&apikey=the-key-of-alice-16", "", nil},
 		{"key-unknown", "http://shop.example/keys", "", []explain.Header{{Name: "apikey", Value: "the-key-of-alice-17"}}},
 		{"key-twice", "http://shop.example/keys?apikey=the-key-of-alice-16", "", []explain.Header{{Name: "apikey", Value: "the-key-of-alice-16"}}},

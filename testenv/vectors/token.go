@@ -39,11 +39,12 @@ type recipe struct {
 // Provider adds the keys to an identity provider that recipes sign with, and clients,
 // people and tokens that it is asked about.
 func Provider(s *idp.Server) {
-	for _, id := range []string{"gateway", "machine", "stranger"} {
+	for _, id := range []string{"gateway", "machine", "stranger", "app-one"} {
 		s.AddClient(idp.Client{ID: id, Secret: id + "-secret"})
 	}
 	s.AddUser(idp.User{Name: "ada", Password: "ada's: pässword", Subject: "ada-1"})
 	s.Know("opaque-read", "machine", "read", map[string]any{"aud": "api", "groups": []string{"gold"}})
+	s.Know("opaque-app", "app-one", "read", map[string]any{"aud": "api"})
 	s.Know("opaque-write", "stranger", "write", map[string]any{"aud": "other"})
 	s.Know("opaque-admin", "machine", "read", map[string]any{"aud": "api", "admin": true})
 	s.Know("opaque-refresh", "machine", "read", map[string]any{"token_type": "refresh_token", "token_use": "refresh_token"})

@@ -16,9 +16,9 @@ import (
 // is no consumer, none with a credential, or the plugin wants these first.
 func (r *run) acl(c *bundle.ACL) reason.Code {
 	who := &r.who
-	groups, header := who.groups, identity.AuthenticatedGroups
+	groups, header, own := who.groups, identity.AuthenticatedGroups, false
 	if who.consumer != nil && (groups == nil || who.authenticated && !c.Authenticated) {
-		groups, header = who.consumer.Groups, identity.ConsumerGroups
+		groups, header, own = who.consumer.Groups, identity.ConsumerGroups, true
 	}
 	refused := reason.GroupRefused
 	if !who.authenticated {
@@ -30,6 +30,7 @@ func (r *run) acl(c *bundle.ACL) reason.Code {
 	case inGroups(groups, c.Groups) == c.Deny:
 		return reason.GroupRefused
 	}
+	who.permitted = who.permitted || own && !c.Deny
 	if !c.HideHeader {
 		if value := groupsText(groups); value != "" {
 			who.request = append(who.request, abi.Pair{Key: header, Value: headerValue(value)})

@@ -18,6 +18,7 @@ type caller struct {
 	groups        []string   // that a claim lists, for acl
 	request       []abi.Pair // headers that plugins make of claims and tokens
 	response      []abi.Pair // headers for the response that is to come
+	permitted     bool       // a plugin has said that this consumer in particular may pass
 
 	// judged: a plugin has accepted a token of the request. token is the one of whatever
 	// was accepted instead, by a plugin that takes tokens from the headers reads.
@@ -60,6 +61,12 @@ func (r *run) chain() *Step {
 		}
 		r.next++
 		r.try = attempt{}
+	}
+	// Whoever may register applications must not become a consumer for all the services
+	// where being one is enough.
+	if c := r.who.consumer; r.who.authenticated && c != nil && c.Application && !r.who.permitted {
+		r.try.note = "an application, and neither application-registration nor acl lets it pass here"
+		return r.deny(reason.ContractMissing, nil)
 	}
 	return r.allow()
 }

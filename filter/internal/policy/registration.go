@@ -25,5 +25,6 @@ func (r *run) registration(c *bundle.Registration) reason.Code {
 	case !slices.Contains(who.consumer.Contracts, c.Service):
 		return reason.ContractMissing
 	}
+	who.permitted = true
 	return reason.Allowed
 }

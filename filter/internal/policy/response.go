@@ -30,7 +30,7 @@ func (r *run) denial(code reason.Code, p *bundle.Plugin) Step {
 	case code == reason.HTTPSRequired:
 		s.Response = r.requireHTTPS()
 	case p == nil:
-		s.Response = response(code.Status(), message(code.Text()))
+		s.Response = response(code.Status(), message(code.Text()), r.who.cookies()...)
 	case p.ACL != nil:
 		s.Plugin, s.Response = "acl", response(code.Status(), message(code.Text()), r.who.cookies()...)
 	case p.Registration != nil:
