@@ -175,10 +175,6 @@ func TestArticle(t *testing.T) {
 			t.Errorf("%d, the provider was asked %d times", p.StatusCode, r.idp.Count("token")-before)
 		}
 		// Another credential than the session is none, though Kong's plugin would take it.
-		calls := r.idp.Calls("token")
-		if len(calls) == 0 {
-			t.Fatal("no tokens")
-		}
 		p = r.visitor("").Fetch(r.url+"/default/services", "Authorization: Bearer "+mint(v))
 		r.evidence(t, "GET /default/services with a bearer token", p)
 		if p.StatusCode != 401 {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -80,6 +81,9 @@ func generate(s *declarative.Portal, w where, h headers, settings *declarative.S
 	if err := completeConf(conf, w); err != nil {
 		return nil, nil, err
 	}
+	if err := absolute(conf, dir); err != nil {
+		return nil, nil, err
+	}
 	read, problems := parseConf(conf, settings, w, dir)
 	if read == nil {
 		return nil, problems, nil
@@ -133,6 +137,40 @@ func completeConf(conf map[string]any, w where) error {
 		methods = append(methods, "POST")
 	}
 	conf["logout_methods"] = methods
+	return nil
+}
+
+// absolute makes references to files, which are relative to the settings' folder, good
+// for a file that stands elsewhere.
+func absolute(v any, dir string) error {
+	const reference = "{vault://file/"
+	fix := func(v any) (any, error) {
+		s, ok := v.(string)
+		if !ok {
+			return v, absolute(v, dir)
+		}
+		name, ok := strings.CutPrefix(s, reference)
+		if !ok || filepath.IsAbs(name) {
+			return s, nil
+		}
+		path, err := filepath.Abs(filepath.Join(dir, name))
+		return reference + path, err
+	}
+	var err error
+	switch v := v.(type) {
+	case map[string]any:
+		for name, value := range v {
+			if v[name], err = fix(value); err != nil {
+				return err
+			}
+		}
+	case []any:
+		for i, value := range v {
+			if v[i], err = fix(value); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 

@@ -3,6 +3,8 @@ package portal
 import (
 	"encoding/json"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -219,4 +221,24 @@ func FuzzKongConf(f *testing.F) {
 			t.Errorf("%+v", p)
 		}
 	})
+}
+
+// References to files are relative to the folder of the settings.
+func TestGenerateReferences(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "secret"), []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, problems, err := generate(&declarative.Portal{AuthConf: `{"issuer": "https://idp.example", "client_id": ["p"], "client_secret": ["{vault://file/secret}"]}`},
+		testWhere, testHeaders, &declarative.Settings{}, dir)
+	if err != nil || f == nil {
+		t.Fatal(err, problems)
+	}
+	if strings.Contains(string(f.file), "s3cret") || !strings.Contains(string(f.file), "{vault://file/"+dir+"/secret}") {
+		t.Errorf("%s", f.file)
+	}
+	file, bad := declarative.Parse("portal.json", f.file, declarative.Options{Dir: "/nowhere"})
+	if file == nil || file.Plugins[0].OIDC.Login.ClientSecrets[0].Reveal() != "s3cret" {
+		t.Errorf("%v", bad)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/declarative"
@@ -65,7 +66,7 @@ func parseKongConf(name string, data []byte) (*declarative.Portal, declarative.P
 	if err != nil {
 		return nil, nil, err
 	}
-	file, problems := declarative.Parse(name, doc, declarative.Options{})
+	file, problems := declarative.Parse(name, doc, declarative.Options{Dir: filepath.Dir(name)})
 	for i := range problems {
 		problems[i].Path = strings.TrimPrefix(problems[i].Path, "_sallyport.portal.")
 		problems[i].Line = lines[problems[i].Path]

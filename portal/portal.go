@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"bytes"
 	"context"
 	"crypto/hkdf"
 	"crypto/rand"
@@ -62,7 +63,7 @@ type Config struct {
 // Portal is a portal at work.
 type Portal struct {
 	config   Config
-	portal   *declarative.Portal
+	portal   *declarative.Portal // of the start: listeners and addresses stay as they were
 	where    where
 	headers  headers
 	sidecar  *sidecar.Sidecar
@@ -151,9 +152,14 @@ func Open(ctx context.Context, c Config) (*Portal, error) {
 	if p.where, err = whereOf(p.portal); err != nil {
 		return nil, err
 	}
+	for _, l := range slices.Concat(p.portal.GUI, p.portal.API, p.portal.Admin) {
+		if l.TLS && len(file.Certificates) == 0 {
+			return nil, fmt.Errorf("%s is to speak TLS, and the file has no certificate: expected one in certificates", l.Address)
+		}
+	}
 	name := func(what string) string { return "x-portal-" + what + "-" + strings.ToLower(rand.Text()) }
 	p.headers = headers{name("id"), name("user"), name("session")}
-	f, err := p.generate(file)
+	f, err := p.generate(file, p.portal)
 	if err != nil {
 		return nil, err
 	}
@@ -174,13 +180,13 @@ func Open(ctx context.Context, c Config) (*Portal, error) {
 		p.sidecar.Close()
 		return nil, err
 	}
-	p.take(file, f)
+	p.take(file, p.portal, f)
 	return p, nil
 }
 
 // generate makes the sidecar's file, and says what is to be said of the settings.
-func (p *Portal) generate(file *declarative.File) (*front, error) {
-	f, problems, err := generate(p.portal, p.where, p.headers, &file.Settings, p.config.Dir)
+func (p *Portal) generate(file *declarative.File, settings *declarative.Portal) (*front, error) {
+	f, problems, err := generate(settings, p.where, p.headers, &file.Settings, p.config.Dir)
 	if f == nil && len(problems.Errors()) > 0 {
 		return nil, Problems{problems.Errors()}
 	}
@@ -213,7 +219,7 @@ func (p *Portal) pages(ctx context.Context, file *declarative.File, f *front) er
 	}
 	formKey := redact.New(string(key))
 	site := pages.New(pages.Config{Workspace: p.where.workspace, Origin: p.where.url, Registry: c.Registry, Catalogue: p.offered.get,
-		Settings: func() pages.Settings { return *p.settings.Load() }, Key: formKey, Ports: ports(p.portal, p.where), Logger: c.Logger, Now: c.Now})
+		Settings: func() pages.Settings { return *p.settings.Load() }, Key: formKey, Ports: ports(p.portal, p.where, p.autoApprove), Logger: c.Logger, Now: c.Now})
 	p.filter, err = host.New(ctx, c.Module, host.Config{
 		Name: "sallyport", RootID: "sallyport", VMID: "sallyport", Workers: c.Workers, Env: c.Env,
 		PluginConfig: []byte(p.sidecar.File().Settings.FilterConfig(cluster)),
@@ -248,7 +254,7 @@ func (p *Portal) pages(ctx context.Context, file *declarative.File, f *front) er
 	admin := pages.NewAdmin(pages.AdminConfig{Registry: c.Registry, Catalogue: p.offered.get, Token: c.Token, Key: formKey, Logger: c.Logger, Now: c.Now})
 	mux.Handle(pages.AdminPath, admin)
 	mux.Handle(pages.AdminPath+"/", admin)
-	mux.Handle("GET /"+p.where.workspace+"/kong", ports(p.portal, p.where))
+	mux.Handle("GET /"+p.where.workspace+"/kong", ports(p.portal, p.where, p.autoApprove))
 	mux.Handle("/", adminapi.New(adminapi.Config{
 		Registry: func() *registry.Registry { return c.Registry }, File: p.file.Load, Token: c.Token, Hosts: p.portal.AdminHosts,
 		Logger: c.Logger, Now: c.Now,
@@ -263,6 +269,9 @@ func (p *Portal) pages(ctx context.Context, file *declarative.File, f *front) er
 	p.admin = named(p.portal.AdminHosts, mux)
 	return nil
 }
+
+// autoApprove is the setting of the moment.
+func (p *Portal) autoApprove() bool { return p.settings.Load().AutoApprove }
 
 // listeners are those for developers. Where both are one, it is one.
 func (p *Portal) listeners() (out []gateway.Listener) {
@@ -284,14 +293,14 @@ func (p *Portal) bundleTaken(call host.ForeignCall) ([]byte, error) {
 }
 
 // take puts what a file says in force.
-func (p *Portal) take(file *declarative.File, f *front) {
+func (p *Portal) take(file *declarative.File, settings *declarative.Portal, f *front) {
 	p.settings.Store(&pages.Settings{
 		Claims: pages.Claims{IDToken: p.headers.idToken, UserInfo: p.headers.userInfo, Session: p.headers.session,
 			Account: f.claim, TrustEmail: f.trustEmail},
-		AutoApprove: p.portal.AutoApprove, ForbiddenTo: f.forbiddenTo, SignOut: f.logoutPath, FormTo: f.formTo,
+		AutoApprove: settings.AutoApprove, ForbiddenTo: f.forbiddenTo, SignOut: f.logoutPath, FormTo: f.formTo,
 	})
 	p.file.Store(file)
-	p.offered.put(offer(file, gatewayURL(p.portal, file)))
+	p.offered.put(offer(file, gatewayURL(settings, file)))
 	state := gateway.State{Table: p.sidecar.File().Table(), Clusters: map[string]gateway.ClusterConfig{}}
 	if p.sidecar.File().Called() {
 		state.Clusters[declarative.PublicCluster] = gateway.ClusterConfig{Socket: p.sidecar.Public(), ConnectTimeout: time.Second,
@@ -327,23 +336,19 @@ func (p *Portal) Reload(ctx context.Context) error {
 		!sameListeners(settings.Admin, p.portal.Admin) {
 		p.config.Logger.Warn("the portal's listeners and addresses change with its next start")
 	}
-	settings.GUI, settings.API, settings.Admin, settings.Workspace = p.portal.GUI, p.portal.API, p.portal.Admin, p.portal.Workspace
-	old := p.portal
-	p.portal = &settings
-	f, err := p.generate(file)
+	f, err := p.generate(file, &settings)
 	if err != nil {
-		p.portal = old
 		return err
 	}
-	if err := writeFile(p.path, f.file); err != nil {
-		p.portal = old
-		return err
+	if have, err := os.ReadFile(p.path); err != nil || !bytes.Equal(have, f.file) {
+		if err := writeFile(p.path, f.file); err != nil {
+			return err
+		}
+		if err := p.sidecar.Reload(); err != nil {
+			return errors.Join(err, writeFile(p.path, have)) // so that the next try is one
+		}
 	}
-	if err := p.sidecar.Reload(); err != nil {
-		p.portal = old
-		return err
-	}
-	p.take(file, f)
+	p.take(file, &settings, f)
 	return nil
 }
 
@@ -380,127 +385,6 @@ func (p *Portal) AdminURL() string {
 		return ""
 	}
 	return origin + pages.AdminPath
-}
-
-// Run serves until ctx ends, and then lets requests end.
-func (p *Portal) Run(ctx context.Context) error {
-	defer func() { _ = p.filter.Close(context.WithoutCancel(ctx)) }()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var work sync.WaitGroup
-	for _, service := range []func(context.Context) error{p.sidecar.Run, p.serveGateway, p.serveAdmin, p.follow} {
-		work.Go(func() {
-			if err := service(ctx); err != nil {
-				cancel(err)
-			}
-		})
-	}
-	<-ctx.Done()
-	work.Wait()
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-		return cause
-	}
-	return nil
-}
-
-// followInterval is how often the registry is asked whether services have changed.
-const followInterval = 250 * time.Millisecond
-
-// follow takes over services, routes and plugins of the registry that have changed.
-func (p *Portal) follow(ctx context.Context) error {
-	tick := time.NewTicker(followInterval)
-	defer tick.Stop()
-	since := p.since
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		list, last, gap, err := p.config.Registry.Changes(ctx, since, 0)
-		if err != nil {
-			continue // Ready says so
-		}
-		since = last
-		if !gap && !slices.ContainsFunc(list, func(c registry.Change) bool { return c.Kind == registry.ConfigChange }) {
-			continue
-		}
-		if err := p.Reload(ctx); err != nil && ctx.Err() == nil {
-			p.config.Logger.Error("what the registry has is refused, what the portal shows stays", "error", err)
-		}
-	}
-}
-
-func (p *Portal) serveGateway(ctx context.Context) error {
-	return p.gateway.Run(ctx, func([]net.Addr) {
-		p.config.Logger.Info("the portal takes requests", "url", p.URL(), "login returns to", p.where.callback())
-	})
-}
-
-// serveAdmin serves administrators, on loopback unless the file or a flag says so.
-func (p *Portal) serveAdmin(ctx context.Context) error {
-	srv := &http.Server{Handler: p.admin, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(p.config.Logger.Handler(), slog.LevelDebug)}
-	listeners := make([]net.Listener, 0, len(p.portal.Admin))
-	for _, l := range p.portal.Admin {
-		ln, err := net.Listen("tcp", l.Address)
-		if err != nil {
-			for _, other := range listeners {
-				_ = other.Close()
-			}
-			return fmt.Errorf("admin listener: %w", err)
-		}
-		given := redact.Secret{}
-		if p.config.TokenGiven {
-			given = p.config.Token
-		}
-		if err := adminapi.CheckListen(ln.Addr(), given); err != nil {
-			_ = ln.Close()
-			for _, other := range listeners {
-				_ = other.Close()
-			}
-			return fmt.Errorf("admin listener %s: %w", l.Address, err)
-		}
-		if l.TLS {
-			ln = tls.NewListener(ln, p.adminTLS())
-		}
-		listeners = append(listeners, ln)
-	}
-	p.config.Logger.Info("administrators find the portal", "url", p.AdminURL())
-	done := make(chan struct{})
-	var work sync.WaitGroup
-	failed := make(chan error, len(listeners))
-	for _, ln := range listeners {
-		work.Go(func() {
-			if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-				failed <- err
-			}
-		})
-	}
-	go func() { work.Wait(); close(done) }()
-	var err error
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
-	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	if srv.Shutdown(drain) != nil {
-		_ = srv.Close()
-	}
-	<-done
-	return err
-}
-
-// adminTLS are the file's first certificate, as at the start.
-func (p *Portal) adminTLS() *tls.Config {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	for _, one := range p.file.Load().Certificates {
-		if pair, err := tls.X509KeyPair([]byte(one.Cert), []byte(one.Key)); err == nil {
-			c.Certificates = append(c.Certificates, pair)
-		}
-	}
-	return c
 }
 
 // Close releases what Open has taken, for a portal that is not Run.

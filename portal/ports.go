@@ -38,29 +38,29 @@ func shownListeners(list []declarative.Listener) []listenerShown {
 // ports answers GET /WORKSPACE/kong, by which the article has people find the ports of
 // portal and portal auth (S3-12): the part of Kong's node information about the portal.
 // All of it is in the addresses of the portal's own pages, so that anybody may see it.
-func ports(s *declarative.Portal, w where) http.Handler {
+func ports(s *declarative.Portal, w where, autoApprove func() bool) http.Handler {
 	on := func(b bool) string {
 		if b {
 			return "on"
 		}
 		return "off"
 	}
-	body, err := json.Marshal(map[string]any{
-		"version": version.String(),
-		"tagline": "Sallyport developer portal",
-		"configuration": map[string]any{
-			"portal":               true,
-			"portal_gui_url":       w.url,
-			"portal_gui_listeners": shownListeners(s.GUI),
-			"portal_api_url":       w.auth,
-			"portal_api_listeners": shownListeners(s.API),
-			"portal_auth":          s.Auth,
-			"portal_app_auth":      s.AppAuth,
-			"portal_auto_approve":  on(s.AutoApprove),
-			"redirect_uri":         w.callback(),
-		},
-	})
 	return http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		body, err := json.Marshal(map[string]any{
+			"version": version.String(),
+			"tagline": "Sallyport developer portal",
+			"configuration": map[string]any{
+				"portal":               true,
+				"portal_gui_url":       w.url,
+				"portal_gui_listeners": shownListeners(s.GUI),
+				"portal_api_url":       w.auth,
+				"portal_api_listeners": shownListeners(s.API),
+				"portal_auth":          s.Auth,
+				"portal_app_auth":      s.AppAuth,
+				"portal_auto_approve":  on(autoApprove()),
+				"redirect_uri":         w.callback(),
+			},
+		})
 		if err != nil {
 			http.Error(rw, "The ports cannot be shown.", http.StatusServiceUnavailable)
 			return

@@ -58,9 +58,12 @@ func TestReload(t *testing.T) {
 	if err := r.change(`\"scopes\": [\"openid\", \"email\", \"profile\"]`, `\"scopes\": [\"openid\", \"email\", \"profile\", \"offline_access\"], \"consumer_claim\": [\"user.login\"]`); err != nil {
 		t.Fatal(err)
 	}
-	testenv.Eventually(t, 10*time.Second, "the login asks for other scopes", func() bool {
-		return strings.Contains(r.visitor("x").Open(r.url+"/default/login").Location(), "offline_access")
+	testenv.Eventually(t, 10*time.Second, "both workers have the new configuration", func() bool {
+		return strings.Count(r.log.String(), "bundle 2 with 4 routes is in use") >= 2
 	})
+	if to := r.visitor("x").Open(r.url + "/default/login").Location(); !strings.Contains(to, "offline_access") {
+		t.Errorf("the login asks for other scopes: %s", to)
+	}
 	cleo := r.visitor("cleo")
 	if p := cleo.signIn(); title(p) != "You have no address" {
 		t.Errorf("consumer_claim has not come into force: %s", title(p))

@@ -119,7 +119,13 @@ func (v *visit) register() {
 	}
 	err := v.enter(d.Name)
 	var taken *registry.Conflict
+	var invalid *registry.Invalid
 	switch {
+	case errors.As(err, &invalid):
+		v.config.Logger.Warn("what the identity provider says of somebody cannot be kept", "error", err, "request_id", v.r.Header.Get("X-Request-Id"))
+		p.Problems = append(p.Problems, problem{"", "What the identity provider says of you cannot be kept here. The administrators of the portal can tell you why."})
+		v.show(http.StatusUnprocessableEntity, "register", p)
+		return
 	case errors.As(err, &taken):
 		// Somebody else has the account, or made it first. Whoever asks does not learn
 		// it from us; the administrators do.

@@ -14,7 +14,7 @@ func newNonce() string { return rand.Text() }
 // pageSize is how many rows a list shows.
 const pageSize = 50
 
-// person is a developer on an administrator's page.
+// someone is a developer on an administrator's page.
 type someone struct {
 	ID, Name, Email, Since string
 	State                  state
@@ -43,12 +43,14 @@ func (t *turn) waiting() {
 		Contracts                     []wish
 		Developers                    []someone
 		MoreContracts, MoreDevelopers bool
+		Pager                         pager
 	}{}
-	contracts, err := t.config.Registry.Contracts(t.ctx, registry.ContractFilter{Status: registry.Requested}, registry.Page{Size: pageSize})
+	contracts, err := t.config.Registry.Contracts(t.ctx, registry.ContractFilter{Status: registry.Requested},
+		registry.Page{Size: pageSize, Offset: t.r.URL.Query().Get("offset")})
 	if t.failed(err) {
 		return
 	}
-	d.MoreContracts = contracts.Next != ""
+	d.MoreContracts, d.Pager = contracts.Next != "", t.pages(contracts.Next)
 	for _, c := range contracts.Data {
 		a, owner, err := t.ownerOf(c.ApplicationID)
 		if errors.Is(err, registry.ErrNotFound) {

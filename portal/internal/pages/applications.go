@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/registry"
 )
@@ -82,7 +84,7 @@ func counts(list []registry.Contract) []state {
 	var out []state
 	for _, s := range []state{{"approved", "Approved"}, {"requested", "Requested"}, {"suspended", "Suspended"}, {"rejected", "Rejected"}, {"revoked", "Revoked"}} {
 		if n[s] > 0 {
-			out = append(out, state{s.Class, number(n[s]) + " " + lower(s.Text)})
+			out = append(out, state{s.Class, strconv.Itoa(n[s]) + " " + strings.ToLower(s.Text)})
 		}
 	}
 	return out

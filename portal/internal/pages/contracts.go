@@ -4,16 +4,14 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/registry"
 )
 
-func number(n int) string   { return strconv.Itoa(n) }
-func lower(s string) string { return strings.ToLower(s) }
-func yesNo(yes bool) string {
-	if yes {
+// accessText says how access to a service is given.
+func accessText(atOnce bool) string {
+	if atOnce {
 		return "At once"
 	}
 	return "After an administrator has approved it"
@@ -150,7 +148,7 @@ func (v *visit) service() {
 		Facts     []fact
 		Contracts []used
 		Free      []app
-	}{Service: s, Facts: []fact{{Name: "Address", Value: s.URL, Code: true}, {Name: "Access", Value: yesNo(s.AutoApprove)}}}
+	}{Service: s, Facts: []fact{{Name: "Address", Value: s.URL, Code: true}, {Name: "Access", Value: accessText(s.AutoApprove)}}}
 	if s.ShowIssuer {
 		for _, issuer := range s.Issuers {
 			d.Facts = append(d.Facts, fact{Name: "Issuer of tokens", Value: issuer, Code: true})

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os/exec"
 	"strings"
 	"testing"
@@ -36,8 +37,8 @@ func TestCalls(t *testing.T) {
 	const id, secret = `o'neill $(touch broken) "x"`, "it's a secret & more"
 	s.AddClient(idp.Client{ID: id, Secret: secret})
 	s.AddUser(idp.User{Name: "ada", Password: "pa ss&word"})
-	var got []*http.Request
-	api := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = append(got, r) }))
+	got := make(chan *http.Request, 8)
+	api := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r }))
 	defer api.Close()
 	service := Service{Key: "orders", Name: "Orders", ShowIssuer: true, Issuers: []string{s.Issuer()}, Scopes: []string{"orders:read"}, URL: api.URL + "/or'ders"}
 	c := callOf(service, id, "https://app.example/cb?x=1&y=2")
@@ -56,10 +57,12 @@ func TestCalls(t *testing.T) {
 	}
 	bearer := func(name string) {
 		t.Helper()
-		if len(got) != 1 || !strings.HasPrefix(got[0].Header.Get("Authorization"), "Bearer ey") || got[0].URL.Path != "/or'ders" {
-			t.Errorf("%s: the service got %v", name, got)
+		if len(got) != 1 {
+			t.Fatalf("%s: the service was called %d times", name, len(got))
 		}
-		got = nil
+		if r := <-got; !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ey") || r.URL.Path != "/or'ders" {
+			t.Errorf("%s: the service got %v", name, r)
+		}
 	}
 
 	shell(t, paste(flows["Client credentials"].Lines, "'paste the client secret here'", secret))
@@ -107,7 +110,7 @@ func TestCalls(t *testing.T) {
 		t.Fatalf("%+v", c)
 	}
 	shell(t, paste(c.Flows[0].Lines, "'paste the client secret here'", secret))
-	if user, password, ok := got[0].BasicAuth(); !ok || user != id || password != secret {
+	if user, password, ok := (<-got).BasicAuth(); !ok || user != id || password != secret {
 		t.Errorf("direct: %q %q", user, password)
 	}
 	for _, f := range c.Flows {
@@ -204,4 +207,23 @@ func TestWho(t *testing.T) {
 			t.Errorf("%s: %+v", name, who)
 		}
 	}
+}
+
+// FuzzRedirectAddress: what is taken is absolute, runs nothing, and stays as it is.
+func FuzzRedirectAddress(f *testing.F) {
+	for _, s := range []string{"https://app.example/cb", "com.example.app:/x", "javascript:alert(1)", "HTTPS://x", "http://[::1]:1/"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if !redirectAddress(s) {
+			return
+		}
+		u, err := url.Parse(s)
+		if err != nil || u.Scheme == "" || u.Fragment != "" || strings.ContainsAny(s, "<>\"' \n#") {
+			t.Errorf("%q", s)
+		}
+		if u.Scheme != "http" && u.Scheme != "https" && !strings.Contains(u.Scheme, ".") {
+			t.Errorf("%q", s)
+		}
+	})
 }

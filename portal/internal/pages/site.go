@@ -161,9 +161,8 @@ func (s *Site) serve(w http.ResponseWriter, r *http.Request, need level, hasForm
 	f(v)
 }
 
-// find finds the visitor's account: by issuer and subject, which nobody else gets. An
-// account that somebody else has made, and nobody has used yet, is the one's whose
-// verified address it has, once that is registered (see register).
+// find finds the visitor's account: by issuer and subject, which nobody else gets. What
+// links somebody to an account is registering, and never a login.
 func (v *visit) find() (registry.Developer, bool, error) {
 	dev, err := v.config.Registry.DeveloperBySubject(v.ctx, v.who.Issuer, v.who.Subject)
 	if errors.Is(err, registry.ErrNotFound) {
@@ -263,7 +262,7 @@ func (v *visit) badForm(err error) {
 
 func (v *visit) toHome() { redirect(v.w, http.StatusSeeOther, v.home) }
 
-// toWithQuery leads to one of our own pages with a message.
+// to leads to one of our own pages with a message.
 func (v *visit) to(path, message string) {
 	to := v.home + path
 	if message != "" {
