@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/bundle"
@@ -134,13 +135,20 @@ func (s *Sidecar) check(further []declarative.Further) declarative.Problems {
 	if file == nil {
 		return problems
 	}
-	compiled := snapshot.Compile(file, snapshot.Secrets{MAC: s.credentialVersion, Session: s.session})
+	return append(problems, CheckSize(file)...)
+}
+
+// CheckSize returns what is wrong with the size of a configuration: filters take no more
+// than so many bytes, compiled and without the keys of issuers.
+func CheckSize(file *declarative.File) declarative.Problems {
+	compiled := snapshot.Compile(file, snapshot.Secrets{MAC: func(...string) string { return strings.Repeat("x", 64) }})
 	b := compiled.Bundle(nil, func(id string) *bundle.Trust { return &bundle.Trust{ID: id} })
-	if n := len(b.Encode()); n > bundle.MaxBytes {
-		problems = append(problems, declarative.NewProblem(declarative.TooLarge, s.config.File, 0, "",
-			"the compiled configuration would have "+strconv.Itoa(n)+" bytes, more than the filters take ("+strconv.Itoa(bundle.MaxBytes)+")"))
+	n := len(b.Encode())
+	if n <= bundle.MaxBytes {
+		return nil
 	}
-	return problems
+	return declarative.Problems{declarative.NewProblem(declarative.TooLarge, file.Name, 0, "",
+		"the compiled configuration would have "+strconv.Itoa(n)+" bytes, more than the filters take ("+strconv.Itoa(bundle.MaxBytes)+")")}
 }
 
 // admin listens for the admin API.

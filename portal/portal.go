@@ -258,7 +258,13 @@ func (p *Portal) pages(ctx context.Context, file *declarative.File, f *front) er
 	mux.Handle("/", adminapi.New(adminapi.Config{
 		Registry: func() *registry.Registry { return c.Registry }, File: p.file.Load, Token: c.Token, Hosts: p.portal.AdminHosts,
 		Logger: c.Logger, Now: c.Now,
-		Check: func(more []declarative.Further) declarative.Problems { _, problems := c.Read(more); return problems },
+		Check: func(more []declarative.Further) declarative.Problems {
+			file, problems := c.Read(more)
+			if file == nil {
+				return problems
+			}
+			return append(problems, sidecar.CheckSize(file)...)
+		},
 	}))
 	p.admin = named(p.portal.AdminHosts, mux)
 	return nil

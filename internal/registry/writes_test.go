@@ -238,7 +238,7 @@ func testWrites(t *testing.T, db database) {
 			}, now(append(appAll(), "config services:"+service.ID)), []string{"update services", "update contracts"}}
 		},
 		func() write {
-			return write{"DeleteEntity", func() error { return r.DeleteEntity(ctx, actor, "services", "orders 2", nil) }, now(append(appAll(), "config services:"+service.ID)), []string{"delete services", "delete contracts"}}
+			return write{"DeleteEntity", func() error { return r.DeleteEntity(ctx, actor, "services", "orders 2", nil) }, now(append(appAll(), "config plugins:"+plugin.ID, "config services:"+service.ID)), []string{"delete plugins", "delete services", "delete contracts"}}
 		},
 		func() write {
 			return write{"RequestContract", func() (err error) {

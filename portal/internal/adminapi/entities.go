@@ -565,6 +565,9 @@ func further(e registry.Entity) declarative.Further {
 // load refuses entities that could not be put in force; about is the path of the one that
 // is written.
 func (c *call) load(all []registry.Entity, about string) error {
+	if c.Check == nil {
+		return errors.New("adminapi: nothing judges what is written")
+	}
 	problems := c.Check(beside(all))
 	if errs := problems.Errors(); len(errs) > 0 {
 		return refused(errs, about)

@@ -106,6 +106,7 @@ func TestRefusedEntities(t *testing.T) {
 			t.Errorf("%s %s: %s", test.target, test.body, res.Body)
 		}
 	}
+	w.send("POST", "/services", `{"host":"h","ca_certificates":["`+strings.Repeat("x", 300<<10)+`"]}`).refused(400, `"@entity":["is longer than`)
 	if all, err := w.registry.AllEntities(t.Context()); err != nil || len(all) != 0 {
 		t.Errorf("%v is kept of what was refused, %v", all, err)
 	}

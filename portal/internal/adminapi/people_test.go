@@ -311,6 +311,8 @@ func TestARegistryThatIsAway(t *testing.T) {
 	w.send("GET", "/status", "", "No-Token: x").want(401)
 
 	w = newWorld(t)
+	w.handler = New(Config{File: w.file, Token: config.Token, Registry: func() *registry.Registry { return w.registry }})
+	w.send("POST", "/services", `{"host":"h"}`).want(503) // nobody judges it
 	if err := w.registry.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -197,7 +197,12 @@ func (c *call) problem(err error) (status int, body any) {
 		case invalid.Fields["size"] != "":
 			p = errSize
 		default:
-			_ = errors.As(violation(invalid.Fields), &p)
+			fields := maps.Clone(invalid.Fields)
+			if text := fields["json"]; text != "" { // the whole, as it is kept
+				delete(fields, "json")
+				fields["@entity"] = text
+			}
+			_ = errors.As(violation(fields), &p)
 		}
 	case errors.Is(err, registry.ErrNotFound):
 		p = errNotFound
