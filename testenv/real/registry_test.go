@@ -83,6 +83,7 @@ func TestRegistryOnPostgres(t *testing.T) {
 			r.expect(t, 403, stranger)
 		})
 		t.Run("stopped", func(t *testing.T) {
+			r.remember(t, app)
 			pg.Stop()
 			testenv.Eventually(t, 20*time.Second, "the registry is missed", func() bool { return strings.Contains(r.status(t, "/metrics"), "sallyport_sidecar_registry_up 0") })
 			for range settled {
@@ -128,6 +129,30 @@ func (r *rig) expect(t *testing.T, status int, token string) {
 		t.Fatalf("%s: the last answer is %d, want %d", r.Host, last, status)
 	}
 	testenv.Evidence(t, "%s: %d by every worker", r.Host, status)
+}
+
+// remember makes every worker remember a token's caller: until nobody has asked the
+// sidecar any more for longer than changes are under way, which make workers forget what
+// they have just learnt.
+func (r *rig) remember(t *testing.T, token string) {
+	t.Helper()
+	asked := func() string {
+		var lines []string
+		for line := range strings.SplitSeq(r.status(t, "/metrics"), "\n") {
+			if strings.HasPrefix(line, "sallyport_sidecar_answers_total") {
+				lines = append(lines, line)
+			}
+		}
+		return strings.Join(lines, "\n")
+	}
+	last, since := "", time.Now()
+	testenv.Eventually(t, time.Minute, "everybody remembers the caller", func() bool {
+		r.expect(t, 200, token)
+		if now := asked(); now != last {
+			last, since = now, time.Now()
+		}
+		return time.Since(since) > 2*time.Second
+	})
 }
 
 // unavailable asserts that nobody can say whose a token is.

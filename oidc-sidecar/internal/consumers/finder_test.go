@@ -363,15 +363,16 @@ func TestRegistryAway(t *testing.T) {
 		t.Fatal(b.Away())
 	}
 	aside := b.path + ".aside"
-	move := func(from, to string) {
+	// The database goes first and comes back last: without its log it would be an older one.
+	move := func(from, to string, suffixes ...string) {
 		t.Helper()
-		for _, suffix := range []string{"", "-wal", "-shm"} {
+		for _, suffix := range suffixes {
 			if err := os.Rename(from+suffix, to+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 				t.Fatal(err)
 			}
 		}
 	}
-	move(b.path, aside)
+	move(b.path, aside, "", "-wal", "-shm")
 	testenv.Eventually(t, 5*time.Second, "the registry is missed", func() bool { return b.Away() != nil })
 	for range 3 {
 		for name, code := range map[string]reason.Code{"consumer": second(b.Consumer(ctx, []string{"custom_id"}, "client-1")), "nobody": second(b.Consumer(ctx, []string{"custom_id"}, "nobody")),
@@ -388,7 +389,7 @@ func TestRegistryAway(t *testing.T) {
 	if _, err := os.Stat(b.path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a registry was made: %v", err)
 	}
-	move(aside, b.path)
+	move(aside, b.path, "-wal", "-shm", "")
 	testenv.Eventually(t, 10*time.Second, "the registry is back", func() bool { return b.Away() == nil })
 	if c, code := b.Consumer(ctx, []string{"custom_id"}, "client-1"); code != reason.Unspecified || !slices.Equal(c.Contracts, []string{"orders"}) {
 		t.Errorf("%+v %v", c, code)
@@ -405,7 +406,7 @@ func TestRegistryAway(t *testing.T) {
 
 	// Another registry in its place.
 	_ = b.db.Close()
-	move(b.path, aside)
+	move(b.path, aside, "", "-wal", "-shm")
 	b.db = b.open(t)
 	testenv.Eventually(t, 10*time.Second, "the other registry is in use", func() bool {
 		return second(b.Consumer(ctx, []string{"custom_id"}, "client-1")) == reason.ConsumerMissing
