@@ -56,7 +56,7 @@ func newWorld(t *testing.T, dsn string) *world {
 // secret.
 func testConflicts(t *testing.T, db database) {
 	ctx, w := context.Background(), newWorld(t, db.dsn)
-	other := must(w.CreateConsumer(ctx, system, Consumer{Username: "bob", CustomID: "b-1"}))(t)
+	other := must(w.CreateConsumer(ctx, system, Consumer{Username: "Bob", CustomID: "b-1"}))(t)
 	dev2 := must(w.Register(ctx, system, Developer{Email: "2@example.com"}, true))(t)
 	app2 := must(w.CreateApplication(ctx, system, Application{DeveloperID: w.dev.ID, Name: "app 2", CustomID: "0ob"}))(t)
 	key2, _, err := w.CreateKeyAuth(ctx, system, KeyAuth{ConsumerID: other.ID}, otherKey)
@@ -80,8 +80,8 @@ func testConflicts(t *testing.T, db database) {
 		{"custom_id", create(Consumer{CustomID: "a-1"}), "custom_id", "a-1"},
 		{"custom_id of an application", create(Consumer{CustomID: "0oa"}), "custom_id", "0oa"},
 		{"username that is an id", create(Consumer{Username: w.ann.ID}), "username", w.ann.ID},
-		{"username of update", second(w.UpdateConsumer(ctx, system, "bob", func(c *Consumer) error { c.Username = "ann"; return nil })), "username", "ann"},
-		{"custom_id of put", third(w.PutConsumer(ctx, system, "bob", Consumer{CustomID: "a-1"})), "custom_id", "a-1"},
+		{"username of update", second(w.UpdateConsumer(ctx, system, "Bob", func(c *Consumer) error { c.Username = "ann"; return nil })), "username", "ann"},
+		{"custom_id of put", third(w.PutConsumer(ctx, system, "Bob", Consumer{CustomID: "a-1"})), "custom_id", "a-1"},
 		{"key", third(w.CreateKeyAuth(ctx, system, KeyAuth{ConsumerID: other.ID}, theKey)), "key", ""},
 		{"key of update", second(w.UpdateKeyAuth(ctx, system, key2.ID, func(*KeyAuth) error { return nil }, theKey)), "key", ""},
 		{"id of a key", third(w.CreateKeyAuth(ctx, system, KeyAuth{ID: w.key.ID, ConsumerID: other.ID}, redact.Secret{})), "id", w.key.ID},
@@ -96,6 +96,7 @@ func testConflicts(t *testing.T, db database) {
 		{"custom_id that a consumer has", application(Application{Name: "x", CustomID: "a-1"}), "custom_id", "a-1"},
 		{"custom_id that is a username", application(Application{Name: "x", CustomID: "ann"}), "custom_id", "ann"},
 		{"custom_id that is a username in capitals", application(Application{Name: "x", CustomID: "ANN"}), "custom_id", "ANN"},
+		{"custom_id that is a username in small letters", application(Application{Name: "x", CustomID: "bob"}), "custom_id", "bob"},
 		{"custom_id that is an id", application(Application{Name: "x", CustomID: w.ann.ID}), "custom_id", w.ann.ID},
 		{"custom_id of update", second(w.UpdateApplication(ctx, system, app2.ID, func(p *Application) error { p.CustomID = "ann"; return nil })), "custom_id", "ann"},
 		{"service", second(w.RequestContract(ctx, system, w.app.ID, "orders", false)), "service", "orders"},
@@ -385,6 +386,12 @@ func testText(t *testing.T, db database) {
 		}
 		must(w.RequestContract(ctx, system, w.app.ID, s, true))(t)
 	}
+	for _, part := range []string{"%", "_", `\`} { // stand for themselves
+		if got := must(w.Developers(ctx, DeveloperFilter{Query: part}, Page{}))(t); len(got.Data) != 1 {
+			t.Errorf("query %q: %d", part, len(got.Data))
+		}
+	}
+	must(w.Register(ctx, system, Developer{Email: "k@b"}, true))(t)
 	must(w.Register(ctx, system, Developer{Email: "ÄRGER@example.com"}, true))(t)
 	must(w.Developer(ctx, "ärger@EXAMPLE.com"))(t)
 	if _, err := w.Developer(ctx, "\u212a@b"); !errors.Is(err, ErrNotFound) {

@@ -188,6 +188,11 @@ func testTampered(t *testing.T, db database) {
 	if got, err := w.AllEntities(ctx); err == nil || errors.Is(err, ErrNotFound) {
 		t.Errorf("%v %v", got, err)
 	}
+	// A secret whose reading cannot be logged is not told.
+	must(c.exec(ctx, `ALTER TABLE audits RENAME TO audits_away`))(t)
+	if value, err := w.JWTSecretValue(ctx, system, "iss"); err == nil || !value.Empty() {
+		t.Errorf("told without a line in the log: %v", err)
+	}
 	// Nobody becomes a key's owner by copying its hash into a row of their own: it is unique.
 	if _, err := c.exec(ctx, `INSERT INTO keyauths (id, consumer_id, hash, hint, expires, tags, created) SELECT ?, consumer_id, hash, hint, expires, tags, created FROM keyauths`, uuid4(77)); err == nil {
 		t.Error("a hash is there twice")

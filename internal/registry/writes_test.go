@@ -90,7 +90,7 @@ func testWrites(t *testing.T, db database) {
 		},
 		func() write {
 			return write{"CreateJWTSecret", func() (err error) {
-				jwt, _, err = r.CreateJWTSecret(ctx, actor, JWTSecret{ConsumerID: ann.ID, Key: "ann-iss"}, theHMAC)
+				jwt, _, err = r.CreateJWTSecret(ctx, actor, JWTSecret{ConsumerID: ann.ID, Key: "ann-iss", Tags: []string{"j"}}, theHMAC)
 				return err
 			}, now([]string{"credential ann-iss"}), []string{"create jwts"}}
 		},
@@ -346,6 +346,7 @@ func testWrites(t *testing.T, db database) {
 		}
 	}
 
+	whole(t, r)
 	dump := dumpAll(t, r)
 	for _, s := range secrets {
 		if strings.Contains(dump, s) {
