@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -173,7 +176,11 @@ func runPortal(ctx context.Context, o portalOptions, logger *slog.Logger, opened
 	if o.registry == "" {
 		return usageError{errors.New("no registry: expected registry in _sallyport, or --registry sqlite:PATH; the gateway's is the same")}
 	}
-	db, err := registry.Open(ctx, o.registry, registry.Options{Secret: secret})
+	var current atomic.Pointer[declarative.File] // as it was read last
+	current.Store(file)
+	db, err := registry.Open(ctx, o.registry, registry.Options{Secret: secret, Reserved: func(kind, field, value string) bool {
+		return kind == "consumers" && consumerHas(current.Load(), field, value)
+	}})
 	if err != nil {
 		return err
 	}
@@ -183,6 +190,9 @@ func runPortal(ctx context.Context, o portalOptions, logger *slog.Logger, opened
 			f, problems, err := read(further)
 			if err != nil && len(problems.Errors()) == 0 {
 				problems = append(problems, declarative.NewProblem(declarative.Unreadable, o.file, 0, "", err.Error()))
+			}
+			if f != nil {
+				current.Store(f)
 			}
 			return f, problems
 		},
@@ -211,6 +221,23 @@ func runPortal(ctx context.Context, o portalOptions, logger *slog.Logger, opened
 		p.Run,
 		func(ctx context.Context) error { sidecar.Watch(ctx, o.file, reload); return nil },
 		statusServer(o.status, logger, p.Ready, func() string { return "" }, prometheus.Gatherers{p.Metrics(), moduleGatherer(wasm)}))
+}
+
+// consumerHas reports whether a consumer of the file has a value. No application may have
+// it as its client id: the gateway looks in the file first, and would take whoever comes
+// with that id for the file's consumer.
+func consumerHas(file *declarative.File, field, value string) bool {
+	return slices.ContainsFunc(file.Consumers, func(c *declarative.Consumer) bool {
+		switch field {
+		case "id":
+			return c.ID == value
+		case "username":
+			return strings.EqualFold(c.Username, value)
+		case "custom_id":
+			return c.CustomID == value
+		}
+		return false
+	})
 }
 
 // moduleGatherer says which module runs.

@@ -1,16 +1,21 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/internal/declarative"
+	"github.com/sallyport-auth/sallyport/internal/redact"
+	"github.com/sallyport-auth/sallyport/internal/registry"
 	"github.com/sallyport-auth/sallyport/testenv"
 	"github.com/sallyport-auth/sallyport/testenv/idp"
 )
@@ -126,5 +131,52 @@ services:
 	}
 	if strings.Contains(p.Log(), strings.TrimSpace(string(token))) || strings.Contains(p.Log(), `"s"]`) {
 		t.Error("the log has a secret in it")
+	}
+}
+
+// TestConsumerHas: an application cannot be registered under what a consumer of the file
+// is found by, in the file as it was read last.
+func TestConsumerHas(t *testing.T) {
+	file, problems := declarative.Parse("kong.yml", []byte(`{_format_version: "3.0", consumers: [{id: 7bd3e3a5-4d56-4a0c-9a63-7f10a4d0a001, username: Root, custom_id: client-1}]}`), declarative.Options{})
+	if file == nil {
+		t.Fatal(problems)
+	}
+	for _, tt := range []struct {
+		field, value string
+		want         bool
+	}{
+		{"id", "7bd3e3a5-4d56-4a0c-9a63-7f10a4d0a001", true}, {"username", "Root", true}, {"username", "root", true}, {"custom_id", "client-1", true},
+		{"custom_id", "Root", false}, {"custom_id", "client-2", false}, {"other", "Root", false},
+	} {
+		if got := consumerHas(file, tt.field, tt.value); got != tt.want {
+			t.Errorf("%s %s: %v", tt.field, tt.value, got)
+		}
+	}
+	var current atomic.Pointer[declarative.File]
+	current.Store(file)
+	db, err := registry.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "r.db"), registry.Options{
+		Secret: redact.New("installation-secret-of-the-test-0123456789"),
+		Reserved: func(kind, field, value string) bool {
+			return kind == "consumers" && consumerHas(current.Load(), field, value)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	who := registry.Actor{Kind: "system", Name: "test"}
+	d, err := db.Register(t.Context(), who, registry.Developer{Email: "ada@example.com", Name: "Ada", Issuer: "https://i.example", Subject: "ada"}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"client-1", "root", "7bd3e3a5-4d56-4a0c-9a63-7f10a4d0a001"} {
+		var taken *registry.Conflict
+		if _, err := db.CreateApplication(t.Context(), who, registry.Application{DeveloperID: d.ID, Name: id, CustomID: id}); !errors.As(err, &taken) {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	current.Store(&declarative.File{})
+	if _, err := db.CreateApplication(t.Context(), who, registry.Application{DeveloperID: d.ID, Name: "x", CustomID: "client-1"}); err != nil {
+		t.Error(err)
 	}
 }
