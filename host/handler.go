@@ -1,8 +1,10 @@
 package host
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -60,7 +62,6 @@ func (f *Filter) fail(w http.ResponseWriter, r *http.Request, next http.Handler)
 
 // unavailable is what clients get while a filter cannot run.
 func unavailable(w http.ResponseWriter) {
-	w.Header().Set("Retry-After", "1")
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusServiceUnavailable)
 }
@@ -162,6 +163,9 @@ func fillRequest(m *headers.Map, r *http.Request) {
 	}
 	if len(r.TransferEncoding) > 0 {
 		m.Append("transfer-encoding", strings.Join(r.TransferEncoding, ", "))
+	}
+	if len(r.Trailer) > 0 && r.Header["Trailer"] == nil {
+		m.Append("trailer", strings.ToLower(strings.Join(slices.Sorted(maps.Keys(r.Trailer)), ",")))
 	}
 }
 
