@@ -19,8 +19,9 @@ type FailurePolicy int
 // The policies. The zero value denies.
 const (
 	FailClosed FailurePolicy = iota // 503
-	// FailOpen lets requests pass by the filter. It is not for filters that guard
-	// anything.
+	// FailOpen lets requests pass by the filter when no worker can take them. A
+	// request in which the guest traps is answered 503 all the same. It is not for
+	// filters that guard anything.
 	FailOpen
 )
 
@@ -28,7 +29,8 @@ const (
 // configuration and makes no calls.
 type Config struct {
 	// Name, RootID and VMID are what the guest can read as plugin_name,
-	// plugin_root_id and plugin_vm_id. VMID also names the space of shared queues.
+	// plugin_root_id and plugin_vm_id. VMID also names the space of shared data and
+	// queues, and filters of a chain with one VMID and one module share their VMs.
 	Name, RootID, VMID string
 
 	// PluginConfig is what on_configure reads, VMConfig what on_vm_start reads.
@@ -41,9 +43,9 @@ type Config struct {
 	// Workers is how many instances there are. The default is GOMAXPROCS.
 	Workers int
 
-	// Clusters are where guests may call (proxy_http_call): name → URL, which is
-	// http://host:port, https://host:port or unix:/path/of/socket. A guest cannot
-	// call anywhere else.
+	// Clusters are where guests may call (proxy_http_call, proxy_grpc_call): name →
+	// URL, which is http://host:port, https://host:port, h2c://host:port (HTTP/2
+	// without TLS) or unix:/path/of/socket. A guest cannot call anywhere else.
 	Clusters map[string]string
 
 	// StopIteration delivers bodies while a guest holds the headers, as Envoy's

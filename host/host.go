@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,11 @@ type Filter struct {
 	ctx     context.Context
 	stop    context.CancelFunc
 	work    sync.WaitGroup
+
+	// base is the filter whose VMs this one shares, nil when it has its own.
+	base      *Filter
+	mu        sync.Mutex // held while workers are made; guards followers
+	followers []*Filter
 }
 
 // slot is the place of a worker: the VM in it is replaced when it ends.
@@ -44,14 +50,33 @@ type worker struct {
 	vm    *vm.VM
 	root  *vm.Root
 	ready atomic.Bool
-	dead  atomic.Bool
-	once  sync.Once // it is replaced once
+	dead  *atomic.Bool // of the VM
+	once  sync.Once    // it is replaced once
 }
+
+func newWorker(f *Filter, dead *atomic.Bool) *worker {
+	w := &worker{dead: dead}
+	w.ready.Store(f.config.ReadySignal == "")
+	return w
+}
+
+// plugin is what the root context runs with.
+func (f *Filter) plugin() vm.Plugin {
+	p := vm.Plugin{Name: f.config.Name, RootID: f.config.RootID, VMID: f.config.VMID,
+		Config: f.config.PluginConfig, VMConfig: f.config.VMConfig}
+	if f.base != nil {
+		p.Env = f.env
+	}
+	return p
+}
+
+// errRefused is what a module says that refuses to start or to be configured.
+var errRefused = errors.New("the module refuses its configuration")
 
 // New compiles a module and starts its workers. It fails when the module is no
 // proxy-wasm module, imports what nobody provides, or refuses its configuration.
 func New(ctx context.Context, wasm []byte, config Config) (*Filter, error) {
-	return newFilter(ctx, wasm, config, newSpace(), &shared.Metrics{})
+	return newFilter(ctx, wasm, config, newSpace(), &shared.Metrics{}, nil)
 }
 
 // space is what the filters of one VMID share, as the VMs of one vm_id do in Envoy.
@@ -62,54 +87,148 @@ type space struct {
 
 func newSpace() space { return space{&shared.Data{}, &shared.Queues{}} }
 
-func newFilter(ctx context.Context, wasm []byte, config Config, s space, metrics *shared.Metrics) (*Filter, error) {
+// newFilter makes a filter with VMs of its own, or one in the VMs of base.
+func newFilter(ctx context.Context, wasm []byte, config Config, s space, metrics *shared.Metrics, base *Filter) (*Filter, error) {
 	config = config.withDefaults()
 	clusters, err := config.clusters()
 	if err != nil {
 		return nil, err
 	}
-	f := &Filter{config: config, calls: clusters}
+	f := &Filter{config: config, calls: clusters, base: base}
+	if base != nil {
+		metrics = base.env.Metrics // their ids are those of the VM
+	}
 	f.env = &hostcall.Env{
 		Logger: config.Logger, LogLevel: config.logLevel(),
 		Data: s.data, Queues: s.queues, Metrics: metrics,
-		Call:    clusters.Call,
+		Call: clusters.Call, GRPC: clusters.GRPC,
 		Foreign: f.foreign(),
 	}
 	f.ctx, f.stop = context.WithCancel(context.WithoutCancel(ctx))
-	f.module, err = vm.Compile(ctx, wasm, config.limits(), func(ctx context.Context, r wazero.Runtime, version string) error {
-		return errors.Join(wasi.Register(ctx, r, f.config.Env, f.guestOutput), hostcall.Register(ctx, r, version))
-	})
+	if base != nil {
+		f.module = base.module
+		if err = f.canary(); err == nil {
+			err = base.follow(f)
+		}
+	} else {
+		err = f.startAll(ctx, wasm)
+	}
 	if err != nil {
-		f.stop()
+		_ = f.Close(ctx)
 		return nil, fmt.Errorf("host: %w", err)
 	}
-	for i := range config.Workers {
+	return f, nil
+}
+
+// startAll compiles the module and starts the workers.
+func (f *Filter) startAll(ctx context.Context, wasm []byte) (err error) {
+	f.module, err = vm.Compile(ctx, wasm, f.config.limits(), func(ctx context.Context, r wazero.Runtime, version string) error {
+		return errors.Join(wasi.Register(ctx, r, f.config.Env, guestOutput), hostcall.Register(ctx, r, version))
+	})
+	if err != nil {
+		return err
+	}
+	if err := f.canary(); err != nil {
+		return err
+	}
+	for i := range f.config.Workers {
 		s := &slot{index: i}
-		w, err := f.start(s)
+		w, _, err := f.start(s)
 		if err != nil {
-			_ = f.Close(ctx)
-			return nil, fmt.Errorf("host: %w", err)
+			return err
 		}
 		s.current.Store(w)
 		f.slots = append(f.slots, s)
 		f.gone(s, w)
 	}
-	return f, nil
+	return nil
+}
+
+// canary starts the plugin once in a VM that is thrown away, as Envoy does before any
+// worker has to do with it.
+func (f *Filter) canary() error {
+	env := *f.env
+	env.Logger = env.Logger.With("canary", true)
+	v, err := f.module.NewVM(f.ctx, 0, &env, nil)
+	if err != nil {
+		return err
+	}
+	plugin := f.plugin()
+	plugin.Env = nil // the VM is this plugin's alone
+	ok := false
+	err = v.Do(func() {
+		var root *vm.Root
+		if root, ok = v.NewRoot(plugin, newWorker(f, new(atomic.Bool))); root != nil {
+			root.Stop()
+		}
+	})
+	if dead := v.Dead(); dead != nil {
+		return dead
+	}
+	v.Close()
+	if err != nil || !ok {
+		return errRefused
+	}
+	return nil
+}
+
+// follow starts another plugin in the VMs of the filter.
+func (f *Filter) follow(o *Filter) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ok := true
+	for i, s := range f.slots {
+		w := s.current.Load()
+		fw := newWorker(o, w.dead)
+		fw.vm = w.vm
+		// In one that has ended, replace will start it.
+		_ = w.vm.Do(func() { fw.root, ok = w.vm.NewRoot(o.plugin(), fw) })
+		os := &slot{index: i}
+		os.current.Store(fw)
+		o.slots = append(o.slots, os)
+		if !ok {
+			return errRefused
+		}
+	}
+	f.followers = append(f.followers, o)
+	return nil
+}
+
+// unfollow ends a plugin in the VMs of the filter.
+func (f *Filter) unfollow(o *Filter) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.followers = slices.DeleteFunc(f.followers, func(g *Filter) bool { return g == o })
+	for _, s := range o.slots {
+		w := s.current.Load()
+		_ = w.vm.Do(func() { w.end() })
+	}
+}
+
+// end ends the plugin of a worker. The VM's lock is held.
+func (w *worker) end() {
+	if w.root != nil {
+		w.root.End()
+		w.vm.Remove(w.root)
+	}
 }
 
 // guestOutput writes what guests print.
-func (f *Filter) guestOutput(_ context.Context, isError bool, text string) {
+func guestOutput(ctx context.Context, isError bool, text string) {
 	level := abi.Info
 	if isError {
 		level = abi.Error
 	}
-	f.env.Log(level, text)
+	hostcall.EnvOf(vm.From(ctx)).Log(level, text)
 }
 
 // foreign returns the functions that guests call by name.
 func (f *Filter) foreign() map[string]hostcall.Foreign {
 	out := map[string]hostcall.Foreign{
 		abi.VerifySignatureFunction: func(_ vm.Context, a []byte) ([]byte, abi.Status) { return foreign.VerifySignature(a) },
+		"sign":                      func(_ vm.Context, a []byte) ([]byte, abi.Status) { return foreign.Sign(a) },
+		"set_envoy_filter_state":    func(_ vm.Context, a []byte) ([]byte, abi.Status) { return nil, foreign.SetFilterState(a) },
+		"declare_property":          declareProperty,
 		"compress":                  func(_ vm.Context, a []byte) ([]byte, abi.Status) { return foreign.Compress(a) },
 		"uncompress":                func(_ vm.Context, a []byte) ([]byte, abi.Status) { return foreign.Uncompress(a) },
 		// The route is chosen anew whenever headers have changed, so there is
@@ -138,6 +257,24 @@ func (f *Filter) foreign() map[string]hostcall.Foreign {
 	return out
 }
 
+// declareProperty is Envoy's declare_property: a name that a plugin declares twice is
+// BAD_ARGUMENT. Of the declaration, readonly counts: such a property is set once.
+func declareProperty(c vm.Context, a []byte) ([]byte, abi.Status) {
+	var name string
+	readonly := false
+	if c == nil || !abi.Fields(string(a), func(field, number uint64, s string) {
+		switch field {
+		case 1:
+			name = s
+		case 2:
+			readonly = number != 0
+		}
+	}) {
+		return nil, abi.BadArgument
+	}
+	return nil, c.Root().Declare(name, readonly)
+}
+
 func workerOf(c vm.Context) int {
 	if c == nil {
 		return 0
@@ -155,34 +292,37 @@ func (f *Filter) markReady(c vm.Context) {
 	}
 }
 
-// start makes a worker for a slot.
-func (f *Filter) start(s *slot) (*worker, error) {
-	w := &worker{}
-	w.ready.Store(f.config.ReadySignal == "")
-	var err error
+// start makes a worker for a slot, and those of the filters that share its VM.
+func (f *Filter) start(s *slot) (w *worker, followers []*worker, err error) {
+	w = newWorker(f, new(atomic.Bool))
 	w.vm, err = f.module.NewVM(f.ctx, s.index, f.env, func(why error) {
 		w.dead.Store(true)
 		f.config.Logger.Error("a worker of the filter has ended", "filter", f.config.Name, "worker", s.index, "error", why)
 		f.gone(s, w)
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ok := false
 	err = w.vm.Do(func() {
-		w.root, ok = w.vm.NewRoot(vm.Plugin{
-			Name: f.config.Name, RootID: f.config.RootID, VMID: f.config.VMID,
-			Config: f.config.PluginConfig, VMConfig: f.config.VMConfig,
-		}, w)
+		w.root, ok = w.vm.NewRoot(f.plugin(), w)
+		for _, o := range f.followers {
+			if ok {
+				fw := newWorker(o, w.dead)
+				fw.vm = w.vm
+				fw.root, ok = w.vm.NewRoot(o.plugin(), fw)
+				followers = append(followers, fw)
+			}
+		}
 	})
 	if dead := w.vm.Dead(); dead != nil {
-		return nil, dead
+		return nil, nil, dead
 	}
 	if err != nil || !ok {
 		w.vm.Close()
-		return nil, errors.New("the module refuses its configuration")
+		return nil, nil, errRefused
 	}
-	return w, nil
+	return w, followers, nil
 }
 
 // gone replaces a worker that has ended, once it has been in its slot.
@@ -203,11 +343,18 @@ const (
 // that traps the guest costs its worker milliseconds, not the back-off.
 func (f *Filter) replace(s *slot, old *worker) {
 	for wait := firstBackoff; ; wait = min(2*wait, lastBackoff) {
-		w, err := f.start(s)
+		f.mu.Lock()
+		w, followers, err := f.start(s)
 		if err == nil {
 			s.current.Store(w)
+			for i, fw := range followers {
+				f.followers[i].slots[s.index].current.Store(fw)
+			}
+		}
+		f.mu.Unlock()
+		if err == nil {
 			if f.ctx.Err() != nil {
-				f.shut(w)
+				f.shut(s, w)
 			}
 			f.gone(s, w)
 			return
@@ -221,10 +368,19 @@ func (f *Filter) replace(s *slot, old *worker) {
 	}
 }
 
-// shut ends a worker's ticks, calls and VM.
-func (f *Filter) shut(w *worker) {
+// shut ends a worker's plugins and its VM.
+func (f *Filter) shut(s *slot, w *worker) {
 	w.dead.Store(true)
-	_ = w.vm.Do(func() { w.root.Stop() })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_ = w.vm.Do(func() {
+		w.end()
+		for _, o := range f.followers {
+			if fw := o.slots[s.index].current.Load(); fw.vm == w.vm {
+				fw.end()
+			}
+		}
+	})
 	w.vm.Close()
 }
 
@@ -253,13 +409,18 @@ func (f *Filter) pick() *worker {
 // stop the server first.
 func (f *Filter) Close(ctx context.Context) error {
 	f.stop()
+	defer f.calls.Close()
+	if f.base != nil {
+		f.base.unfollow(f)
+		return nil
+	}
 	for _, s := range f.slots {
-		if w := s.current.Load(); w != nil {
-			f.shut(w)
-		}
+		f.shut(s, s.current.Load())
 	}
 	f.work.Wait()
-	f.calls.Close()
+	if f.module == nil {
+		return nil
+	}
 	return f.module.Close(ctx)
 }
 
@@ -287,9 +448,13 @@ type Metric struct {
 	Count uint64 // of a histogram
 }
 
-// Metrics returns the guests' metrics, in no order. All workers share them.
+// Metrics returns the guests' metrics, in no order. All workers share them. Those of
+// filters with one VM are the first one's.
 func (f *Filter) Metrics() []Metric {
 	var out []Metric
+	if f.base != nil {
+		return nil
+	}
 	for _, m := range f.env.Metrics.All() {
 		kind := [...]string{"counter", "gauge", "histogram"}[m.Kind]
 		out = append(out, Metric{Kind: kind, Name: m.Name, Value: m.Value(), Count: m.Count()})
@@ -297,9 +462,13 @@ func (f *Filter) Metrics() []Metric {
 	return out
 }
 
-// MemoryBytes returns the linear memory of all workers.
+// MemoryBytes returns the linear memory of all workers. That of a VM which filters
+// share is the first one's.
 func (f *Filter) MemoryBytes() uint64 {
 	var n uint64
+	if f.base != nil {
+		return 0
+	}
 	for _, s := range f.slots {
 		w := s.current.Load()
 		_ = w.vm.Do(func() { n += w.vm.MemorySize() })

@@ -17,8 +17,8 @@ import (
 // scenario and the host. It writes a record of each callback and each call into the
 // log, in hexadecimal digits, which record.go reads back:
 //
-//	c NUMBER-OF-CALLBACK ARGUMENTS…
-//	o NUMBER-OF-OP STATUS OUTPUTS…
+//	ID c NUMBER-OF-CALLBACK ARGUMENTS…
+//	ID o NUMBER-OF-OP STATUS OUTPUTS…
 //
 // Memory: texts and places for outputs, then the buffer of the record, then a heap
 // from which malloc cuts and to which nothing returns.
@@ -41,7 +41,7 @@ type emitter struct {
 	data    []byte
 	texts   map[string]int64
 	vars    map[string]variable
-	counts  map[string]int64 // addresses of the numbers of calls of callbacks
+	outs    [][]variable // of each op
 	helper  struct{ char, hex, bytes, flush, malloc wasm.Index }
 }
 
@@ -67,7 +67,7 @@ func Emit(s *Scenario) (module []byte, err error) {
 		}
 	}()
 	e := &emitter{s: s, m: &wasm.Module{}, imports: map[string]wasm.Index{}, texts: map[string]int64{},
-		vars: map[string]variable{}, counts: map[string]int64{}}
+		vars: map[string]variable{}}
 	return e.module(), nil
 }
 
@@ -92,7 +92,7 @@ func (c *code) load() *code             { return c.op(wasm.OpcodeI32Load, 2, 0) 
 func (c *code) store() *code            { return c.op(wasm.OpcodeI32Store, 2, 0) }
 
 func (e *emitter) module() []byte {
-	e.data = make([]byte, 0, 256)
+	e.places()
 	for _, name := range e.importNames() {
 		e.importFunc(name)
 	}
@@ -294,8 +294,12 @@ func (e *emitter) exports() {
 	}
 }
 
-// put starts a record: a letter and a number.
+// put starts a record: the scenario's id, which is all that tells whose it is where no
+// context runs, a letter and a number.
 func (e *emitter) put(c *code, letter byte, n int64) {
+	for _, b := range []byte(e.s.ID) {
+		c.i32(int64(b)).call(e.helper.char)
+	}
 	c.i32(int64(letter)).call(e.helper.char).i32(n).i32(4).call(e.helper.hex)
 }
 
@@ -346,6 +350,36 @@ func (e *emitter) body(c *code, name string, params int) (result int) {
 	return result
 }
 
+// places reserves memory for what ops give, so that a callback can use what another
+// has got.
+func (e *emitter) places() {
+	for _, o := range e.s.ops {
+		var outs []variable
+		if o.call == "set" {
+			v, ok := e.vars[o.outs[0]]
+			if !ok {
+				v = variable{'w', e.place(8)}
+			}
+			outs = append(outs, v)
+		}
+		for i, letter := range calls[o.call].outputs() {
+			v := variable{byte(letter), e.place(8)}
+			if i < len(o.moved) && o.moved[i] != "_" {
+				at, err := strconv.ParseInt(o.moved[i], 0, 64)
+				if err != nil {
+					fail("%q is no address", o.moved[i])
+				}
+				v = variable{'-', at}
+			}
+			outs = append(outs, v)
+		}
+		for i, name := range o.outs {
+			e.vars[name] = outs[i]
+		}
+		e.outs = append(e.outs, outs)
+	}
+}
+
 // place reserves memory.
 func (e *emitter) place(size int) int64 {
 	for len(e.data)%8 != 0 {
@@ -383,11 +417,7 @@ func (e *emitter) op(c *code, n, status, start int) {
 		c.get(status).i32(8).call(e.helper.hex).get(start).call(e.helper.flush)
 		return
 	case "set":
-		v := variable{'w', e.place(8)}
-		if old, ok := e.vars[o.outs[0]]; ok {
-			v = old
-		}
-		e.vars[o.outs[0]] = v
+		v := e.outs[n][0]
 		c.i32(v.at)
 		e.number(c, o.args[0])
 		c.store()
@@ -402,19 +432,11 @@ func (e *emitter) op(c *code, n, status, start int) {
 		return
 	}
 	cl := calls[o.call]
-	var outs []variable
-	for i, letter := range cl.outputs() {
-		v := variable{byte(letter), e.place(8)}
-		if i < len(o.moved) && o.moved[i] != "_" {
-			at, err := strconv.ParseInt(o.moved[i], 0, 64)
-			if err != nil {
-				fail("%q is no address", o.moved[i])
-			}
-			v = variable{'-', at}
-		} else {
+	outs := e.outs[n]
+	for _, v := range outs {
+		if v.kind != '-' {
 			c.i32(v.at).i32(untouched).store().i32(v.at + 4).i32(untouched).store()
 		}
-		outs = append(outs, v)
 	}
 	e.arguments(c, o, cl, outs)
 	c.call(e.imports[o.call])
@@ -424,11 +446,8 @@ func (e *emitter) op(c *code, n, status, start int) {
 	c.set(status).gget(globalCursor).set(start)
 	e.put(c, 'o', int64(n))
 	c.get(status).i32(8).call(e.helper.hex)
-	for i, v := range outs {
+	for _, v := range outs {
 		e.show(c, v)
-		if i < len(o.outs) {
-			e.vars[o.outs[i]] = v
-		}
 	}
 	c.get(start).call(e.helper.flush)
 }

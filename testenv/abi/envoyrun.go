@@ -40,7 +40,8 @@ func RunEnvoy(t testing.TB, version string, list []*Scenario) map[string]*Record
 		t.Cleanup(up.close)
 		ups[s.ID] = up
 		listeners = append(listeners, listenerOf(s, path))
-		clusters = append(clusters, clusterOf(s.cluster(), up.port(), false), clusterOf(s.grpcCluster(), up.port(), true))
+		clusters = append(clusters, clusterOf(s.cluster(), up.port(), false), clusterOf(s.grpcCluster(), up.port(), true),
+			clusterOf("refused."+s.ID, 1, true))
 	}
 	lds := filepath.Join(dir, "lds.json")
 	write := func(listeners []any) {
@@ -86,7 +87,12 @@ func RunEnvoy(t testing.TB, version string, list []*Scenario) map[string]*Record
 	work.Wait()
 	endInEnvoy(list, records, e, write)
 	if e.Ended() {
-		t.Fatalf("Envoy ended: %s", e.Tail())
+		for _, s := range list { // whose connection it was at
+			if strings.Contains(e.Tail(), "localAddress(): "+addrs[s.ID]+"\n") {
+				t.Errorf("Envoy ended in %q", s.Name)
+			}
+		}
+		t.Fatalf("Envoy ended: %.2000s", e.Tail())
 	}
 	return records
 }
@@ -119,7 +125,7 @@ func runInEnvoy(s *Scenario, e *envoy.Envoy, addr string, up *upstream) *Record 
 func waitInEnvoy(s *Scenario, e *envoy.Envoy, rec *Record) {
 	err := testenv.Poll(8*time.Second, func() bool {
 		rec.Log = decode(s, linesOf(s, e.Log()))
-		return s.finished(rec.Log)
+		return s.finished(rec.Log) || e.Ended()
 	})
 	if err != nil {
 		rec.Log = append(rec.Log, "not finished")
@@ -150,7 +156,7 @@ var logThread = regexp.MustCompile(`(?m)^\|(\d+)\|`)
 func linesOf(s *Scenario, log string) (out []line) {
 	first := logThread.FindStringSubmatch(log)
 	for _, text := range strings.Split(log, "\n") {
-		if !strings.Contains(text, "wasm log ") || !strings.Contains(text, s.ID) {
+		if !strings.Contains(text, "wasm log") || !strings.Contains(text, s.ID) {
 			continue
 		}
 		m := parseLine(s, text)
@@ -170,6 +176,12 @@ type threadLine struct {
 func parseLine(s *Scenario, text string) *threadLine {
 	parts := strings.SplitN(text, "|", 4)
 	if len(parts) < 4 {
+		return nil
+	}
+	if _, rest, ok := strings.Cut(parts[3], "wasm log: "); ok { // no context runs
+		if strings.HasPrefix(rest, s.ID) {
+			return &threadLine{parts[1], line{s.Plugins[0].name, parts[2], rest}}
+		}
 		return nil
 	}
 	_, rest, _ := strings.Cut(parts[3], "wasm log ")

@@ -52,8 +52,9 @@ func (l lines) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// WithAttrs implements slog.Handler.
-func (l lines) WithAttrs([]slog.Attr) slog.Handler { return l }
+// WithAttrs implements slog.Handler. Only a guest that is started to be tried has
+// attributes, and of such in Envoy nothing is taken either.
+func (l lines) WithAttrs([]slog.Attr) slog.Handler { return slog.DiscardHandler }
 
 // WithGroup implements slog.Handler.
 func (l lines) WithGroup(string) slog.Handler { return l }
@@ -61,8 +62,8 @@ func (l lines) WithGroup(string) slog.Handler { return l }
 // moduleOf returns the module of a scenario.
 func moduleOf(s *Scenario) ([]byte, error) { return Emit(s) }
 
-// RunHost runs a scenario in the host, with one worker.
-func RunHost(s *Scenario) (*Record, error) {
+// RunHost runs a scenario in the host, with one worker. What ctx carries is the host's.
+func RunHost(ctx context.Context, s *Scenario) (*Record, error) {
 	wasm, err := moduleOf(s)
 	if err != nil {
 		return nil, err
@@ -74,7 +75,6 @@ func RunHost(s *Scenario) (*Record, error) {
 	for _, p := range s.Plugins {
 		plugins = append(plugins, host.Plugin{Wasm: wasm, Config: hostConfig(s, p, up, &logged)})
 	}
-	ctx := context.Background()
 	chain, err := host.NewChain(ctx, plugins...)
 	if err != nil {
 		return &Record{Refused: true}, nil
@@ -88,6 +88,7 @@ func RunHost(s *Scenario) (*Record, error) {
 	if _, ok := s.Options["tls"]; ok {
 		srv.TLS = serverTLS()
 		srv.Config.Protocols.SetHTTP2(true)
+		srv.EnableHTTP2 = true
 		srv.StartTLS()
 	} else {
 		srv.Config.Protocols.SetUnencryptedHTTP2(true)
@@ -190,7 +191,7 @@ func hostConfig(s *Scenario, p plugin, up *upstream, logged *lineList) host.Conf
 	config := host.Config{
 		Name: s.pluginName(p), RootID: p.root, VMID: s.vmID(p), Workers: 1, Deadline: 5 * time.Second,
 		PluginConfig: []byte(p.config), VMConfig: []byte(s.Options["vm-config"]),
-		Clusters:   map[string]string{s.cluster(): up.srv.URL, s.grpcCluster(): up.srv.URL},
+		Clusters:   map[string]string{s.cluster(): up.srv.URL, s.grpcCluster(): "h2c" + strings.TrimPrefix(up.srv.URL, "http"), "refused." + s.ID: "h2c://127.0.0.1:1"},
 		Logger:     slog.New(lines{s.pluginName(p)[len(s.ID):], logged}),
 		Properties: func(_ *http.Request, path string) ([]byte, bool) { return []byte("upstream"), path == "xds.route_name" },
 	}

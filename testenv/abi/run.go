@@ -68,17 +68,16 @@ func (u *upstream) requests() []string {
 // ServeHTTP implements http.Handler.
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
-	text := fmt.Sprintf("%s %s %s %s", r.Proto, r.Method, r.RequestURI, r.Host)
+	text := fmt.Sprintf("%s %s %s %s", r.Proto, r.Method, r.RequestURI, strings.ReplaceAll(r.Host, u.s.ID, "ID"))
 	text += showHeader(r.Header) + showTransfer(r.TransferEncoding) + showBody(body)
-	if err != nil {
-		text += " broken off"
-	}
 	if len(r.Trailer) > 0 {
 		text += " trailers" + showHeader(r.Trailer)
 	}
-	u.mu.Lock()
-	u.seen = append(u.seen, text)
-	u.mu.Unlock()
+	if err == nil { // how much of one that is broken off gets here is a matter of time
+		u.mu.Lock()
+		u.seen = append(u.seen, text)
+		u.mu.Unlock()
+	}
 	a := answer{status: 200}
 	for _, c := range u.s.Answers {
 		if c.path == "" || c.path == r.URL.Path {
@@ -120,17 +119,28 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// showHeader writes headers, the values of one joined as RFC 9110, section 5.3, has
+// it: a proxy may do so.
 func showHeader(h http.Header) string {
 	var out []string
 	for name, values := range h {
+		if strings.HasPrefix(name, "X-Envoy-") { // of Envoy's router
+			continue
+		}
+		switch name {
+		case "Date":
+			values = []string{"…"}
+		case "Cookie":
+			values = []string{strings.Join(values, "; ")}
+		case "Set-Cookie":
+		default:
+			values = []string{strings.Join(values, ",")}
+		}
 		for _, v := range values {
-			if name == "Date" {
-				v = "…"
-			}
 			out = append(out, strings.ToLower(name)+": "+v)
 		}
 	}
-	slices.Sort(out) // the order of values of a name is kept only where it is that
+	slices.Sort(out)
 	return " [" + strings.Join(out, "; ") + "]"
 }
 

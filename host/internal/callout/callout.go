@@ -1,15 +1,17 @@
-// Package callout makes the HTTP calls of guests (proxy_http_call): to clusters
-// that the configuration names, bounded in number, time and size. A guest never
-// chooses an address.
+// Package callout makes the calls of guests (proxy_http_call, proxy_grpc_call): to
+// clusters that the configuration names, bounded in number, time and size. A guest
+// never chooses an address.
 package callout
 
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,42 +32,59 @@ const (
 
 // Cluster is where a name leads.
 type Cluster struct {
-	// Transport does the calls.
-	Transport http.RoundTripper
+	// Transport does HTTP calls, GRPC those that need HTTP/2.
+	Transport, GRPC http.RoundTripper
 	// Scheme and Host complete the request's URL; the guest's :authority is sent
 	// as the Host header.
 	Scheme, Host string
 }
 
-// New returns a cluster for a URL: http://host:port, https://host:port, or
-// unix:/path/of/socket.
+// New returns a cluster for a URL: http://host:port, https://host:port,
+// h2c://host:port (HTTP/2 without TLS), or unix:/path/of/socket. gRPC calls speak
+// HTTP/2 with all of them.
 func New(target string) (Cluster, error) {
-	t := &http.Transport{
-		MaxIdleConnsPerHost: 64,
-		IdleConnTimeout:     90 * time.Second,
-		DisableCompression:  true,
-	}
+	dial := (&net.Dialer{}).DialContext
 	if path, ok := strings.CutPrefix(target, "unix:"); ok && path != "" {
-		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "unix", path)
 		}
-		return Cluster{Transport: t, Scheme: "http", Host: "socket"}, nil
+		return Cluster{transport(dial, false), transport(dial, true), "http", "socket"}, nil
 	}
 	u, err := url.Parse(target)
 	if err != nil {
 		return Cluster{}, err
 	}
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.Trim(u.Path, "/") != "" {
+	c := Cluster{transport(dial, u.Scheme == "h2c"), transport(dial, true), u.Scheme, u.Host}
+	if u.Scheme == "h2c" {
+		c.Scheme = "http"
+	}
+	if (c.Scheme != "http" && c.Scheme != "https") || u.Host == "" || strings.Trim(u.Path, "/") != "" {
 		return Cluster{}, &url.Error{Op: "cluster", URL: target, Err: errTarget}
 	}
-	return Cluster{Transport: t, Scheme: u.Scheme, Host: u.Host}, nil
+	return c, nil
+}
+
+// transport makes a transport for HTTP/1.1, or for HTTP/2 alone.
+func transport(dial func(context.Context, string, string) (net.Conn, error), http2 bool) *http.Transport {
+	t := &http.Transport{
+		DialContext:         dial,
+		MaxIdleConnsPerHost: 64,
+		IdleConnTimeout:     90 * time.Second,
+		DisableCompression:  true,
+	}
+	if http2 {
+		t.Protocols = new(http.Protocols)
+		t.Protocols.SetHTTP2(true)
+		t.Protocols.SetUnencryptedHTTP2(true)
+	}
+	return t
 }
 
 type targetError string
 
 func (e targetError) Error() string { return string(e) }
 
-const errTarget = targetError("expected http://host:port, https://host:port or unix:/path")
+const errTarget = targetError("expected http://host:port, https://host:port, h2c://host:port or unix:/path")
 
 // Clusters are the clusters by name.
 type Clusters map[string]Cluster
@@ -73,8 +92,10 @@ type Clusters map[string]Cluster
 // Close closes the connections that nobody uses.
 func (cs Clusters) Close() {
 	for _, c := range cs {
-		if t, ok := c.Transport.(interface{ CloseIdleConnections() }); ok {
-			t.CloseIdleConnections()
+		for _, t := range []http.RoundTripper{c.Transport, c.GRPC} {
+			if t, ok := t.(interface{ CloseIdleConnections() }); ok {
+				t.CloseIdleConnections()
+			}
 		}
 	}
 }
@@ -99,13 +120,22 @@ func (cs Clusters) Call(root *vm.Root, c hostcall.Call) (id uint32, status abi.S
 		cancel()
 		return 0, abi.BadArgument
 	}
-	id = root.NewCall(cancel)
+	id = root.NewCall(vm.HTTPCall, httpCall(cancel))
 	go func() {
 		defer cancel()
 		root.CallDone(id, do(cluster, req))
 	}()
 	return id, abi.OK
 }
+
+// httpCall is an HTTP call under way.
+type httpCall context.CancelFunc
+
+// Cancel implements vm.UnderWay.
+func (c httpCall) Cancel() { c() }
+
+// Send implements vm.UnderWay.
+func (httpCall) Send([]byte, bool) abi.Status { return abi.BadArgument }
 
 // request builds the request from the guest's pairs.
 func request(ctx context.Context, cluster Cluster, c hostcall.Call) (*http.Request, error) {
@@ -131,21 +161,34 @@ func request(ctx context.Context, cluster Cluster, c hostcall.Call) (*http.Reque
 	}
 	m.Export(req.Header)
 	req.Header.Del("Content-Length") // set from the body
+	if _, ok := req.Header["User-Agent"]; !ok {
+		req.Header["User-Agent"] = nil // net/http would add its own
+	}
 	req.Host = authority
-	if len(c.Trailers) > 0 {
+	// Trailers are announced, when the guest does, but not sent: Envoy's client does not
+	// either (source/common/http/async_client_impl.cc, "Support request trailers").
+	if names, ok := req.Header["Trailer"]; ok {
+		req.Header.Del("Trailer")
 		req.Trailer = http.Header{}
-		for _, p := range c.Trailers {
-			req.Trailer.Add(p.Key, p.Value)
+		for _, n := range names {
+			req.Trailer[http.CanonicalHeaderKey(n)] = nil
 		}
 	}
 	return req, nil
 }
 
-// do makes the call; nil for a failure.
+// do makes the call; nil for a failure. What fails before there is a response has the
+// answer of Envoy's router, which stands between a guest and the network there.
 func do(cluster Cluster, req *http.Request) *vm.CallResponse {
 	res, err := cluster.Transport.RoundTrip(req)
-	if err != nil {
+	switch {
+	case err == nil:
+	case errors.Is(req.Context().Err(), context.DeadlineExceeded):
+		return routers(http.StatusGatewayTimeout, timedOut)
+	case req.Context().Err() != nil: // cancelled
 		return nil
+	default:
+		return routers(http.StatusServiceUnavailable, unreachable(err))
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
@@ -156,6 +199,27 @@ func do(cluster Cluster, req *http.Request) *vm.CallResponse {
 	out.Headers.Append(":status", statusText(res.StatusCode))
 	out.Headers.Fill(res.Header)
 	fillTrailers(&out.Trailers, res.Trailer)
+	return out
+}
+
+const timedOut = "upstream request timeout"
+
+// unreachable is what Envoy's router says of a connection that fails.
+func unreachable(err error) string {
+	reason := "connection termination"
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		reason = "remote connection failure"
+	}
+	return "upstream connect error or disconnect/reset before headers. reset reason: " + reason
+}
+
+// routers is an answer of the router.
+func routers(status int, text string) *vm.CallResponse {
+	out := &vm.CallResponse{Body: []byte(text)}
+	out.Headers.Append(":status", statusText(status))
+	out.Headers.Append("content-length", strconv.Itoa(len(text)))
+	out.Headers.Append("content-type", "text/plain")
 	return out
 }
 

@@ -7,8 +7,8 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/abi"
 )
 
-// headerMap returns a header map of the effective context; known is false for a
-// number that is none.
+// headerMap returns a header map of the effective context for reading; known is
+// false for a number that is none.
 func (c call) headerMap(t abi.MapType) (m *headers.Map, known bool) {
 	switch t {
 	case abi.HTTPCallResponseHeaders, abi.HTTPCallResponseTrailers:
@@ -19,14 +19,24 @@ func (c call) headerMap(t abi.MapType) (m *headers.Map, known bool) {
 		if t == abi.HTTPCallResponseHeaders {
 			return &root.Response.Headers, true
 		}
+		if len(root.Response.Trailers.Pairs()) == 0 {
+			return nil, true
+		}
 		return &root.Response.Trailers, true
 	case abi.HTTPRequestHeaders, abi.HTTPRequestTrailers, abi.HTTPResponseHeaders, abi.HTTPResponseTrailers:
 		if s := c.stream(); s != nil {
-			return s.Headers(t), true
+			return s.Headers(t, false), true
 		}
 		return nil, true
 	case abi.GRPCCallInitialMetadata, abi.GRPCCallTrailingMetadata:
-		return nil, true
+		root := c.root()
+		if root == nil {
+			return nil, true
+		}
+		if t == abi.GRPCCallInitialMetadata {
+			return root.GRPC.Initial, true
+		}
+		return root.GRPC.Trailing, true
 	}
 	return nil, false
 }
@@ -36,14 +46,16 @@ func (c call) mutable(t abi.MapType) *headers.Map {
 	if t > abi.HTTPResponseTrailers {
 		return nil
 	}
-	m, _ := c.headerMap(t)
-	return m
+	if s := c.stream(); s != nil {
+		return s.Headers(t, true)
+	}
+	return nil
 }
 
 // getHeaderMapSize is proxy_get_header_map_size(map, *size): in bytes, as Envoy,
-// where the specification says pairs.
+// where the specification says pairs, and of maps that can be changed.
 func getHeaderMapSize(c call) abi.Status {
-	m, _ := c.headerMap(abi.MapType(c.u32(0)))
+	m := c.mutable(abi.MapType(c.u32(0)))
 	if m == nil {
 		return abi.BadArgument
 	}
@@ -85,14 +97,17 @@ func setHeaderMapPairs(c call) abi.Status {
 
 // getHeaderMapValue is proxy_get_header_map_value(map, key, size, **data,
 // *size): the first of several values. An absent key is NOT_FOUND, an absent map
-// BAD_ARGUMENT.
+// BAD_ARGUMENT, but NOT_FOUND in on_log.
 func getHeaderMapValue(c call) abi.Status {
 	key, ok := c.bytes(1)
 	if !ok {
 		return abi.InvalidMemoryAccess
 	}
-	m, _ := c.headerMap(abi.MapType(c.u32(0)))
+	m, known := c.headerMap(abi.MapType(c.u32(0)))
 	if m == nil {
+		if s := c.stream(); known && s != nil && s.Logging() {
+			return abi.NotFound
+		}
 		return abi.BadArgument
 	}
 	value, ok := m.Get(string(key))

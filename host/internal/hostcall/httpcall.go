@@ -11,15 +11,12 @@ import (
 // BAD_ARGUMENT. Without :method, :path and :authority, and for an unknown
 // cluster, it is BAD_ARGUMENT too. The call belongs to the root context.
 func httpCall(c call) abi.Status {
-	// Envoy looks at the place for the id first.
-	if !c.vm.WriteUint32(c.u32(9), 0) {
-		return abi.InvalidMemoryAccess
-	}
 	cluster, ok1 := c.string(0)
 	pairs, ok2 := c.pairs(2)
 	body, ok3 := c.vm.Read(c.u32(4), c.u32(5))
 	trailers, ok4 := c.pairs(6)
-	if !ok1 || !ok2 || !ok3 || !ok4 {
+	// The place for the id is looked at before the call is made.
+	if !ok1 || !ok2 || !ok3 || !ok4 || !c.vm.WriteUint32(c.u32(9), 0) {
 		return abi.InvalidMemoryAccess
 	}
 	timeout := int32(c.u32(8))

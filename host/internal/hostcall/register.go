@@ -23,6 +23,8 @@ type Env struct {
 	Metrics  *shared.Metrics
 	// Call starts an HTTP call and returns its id.
 	Call func(root *vm.Root, c Call) (id uint32, status abi.Status)
+	// GRPC starts a gRPC call or stream.
+	GRPC func(root *vm.Root, c GRPCCall) (id uint32, status abi.Status)
 	// Foreign are the foreign functions by name.
 	Foreign map[string]Foreign
 }
@@ -36,6 +38,17 @@ type Call struct {
 	Timeout  time.Duration // 0 for none
 }
 
+// GRPCCall is a gRPC call that a guest wants to make.
+type GRPCCall struct {
+	Service  string // a cluster, or a GrpcService of Envoy's
+	Name     string // of the service
+	Method   string
+	Metadata []abi.Pair
+	Message  []byte        // of a call
+	Timeout  time.Duration // of a call, 0 for none
+	Stream   bool
+}
+
 // Foreign is a foreign function. ctx is the effective context. The result is
 // given to the guest whatever the status is.
 type Foreign func(ctx vm.Context, argument []byte) (result []byte, status abi.Status)
@@ -43,9 +56,12 @@ type Foreign func(ctx vm.Context, argument []byte) (result []byte, status abi.St
 // Stream is a context with an HTTP stream behind it.
 type Stream interface {
 	vm.Context
-	// Headers returns a header map, nil when there is none at the moment.
-	Headers(t abi.MapType) *headers.Map
-	// Buffer returns a body, nil when there is none at the moment.
+	// Headers returns a header map to read or to write, nil when there is none at
+	// the moment.
+	Headers(t abi.MapType, write bool) *headers.Map
+	// Logging reports whether on_log runs.
+	Logging() bool
+	// Buffer returns a body.
 	Buffer(t abi.BufferType) vm.Buffer
 	// Property returns an attribute by its path.
 	Property(path []string) ([]byte, abi.Status)
@@ -157,9 +173,19 @@ func handler(name string, f function) api.GoModuleFunc {
 		if !early && v.Restricted() {
 			panic(errRestricted(name))
 		}
-		c := call{vm: v, env: v.Env.(*Env), args: stack}
+		c := call{vm: v, env: EnvOf(v), args: stack}
 		stack[0] = uint64(run(c))
 	}
+}
+
+// EnvOf returns the Env of the plugin whose callback runs.
+func EnvOf(v *vm.VM) *Env {
+	if c := v.Effective(); c != nil {
+		if e := c.Root().Plugin.Env; e != nil {
+			return e.(*Env)
+		}
+	}
+	return v.Env.(*Env)
 }
 
 func types(s string) []api.ValueType {
@@ -173,15 +199,14 @@ func types(s string) []api.ValueType {
 	return out
 }
 
-// functions are all imports. gRPC calls, which no SDK for Go makes, answer
-// UNIMPLEMENTED; so do calls of network filters.
+// functions are all imports.
 var functions map[string]function
 
 func init() {
 	functions = map[string]function{
 		"proxy_log":                          {params: "iii", call: proxyLog, early: true},
-		"proxy_get_log_level":                {params: "i", call: getLogLevel, early: true, only: vm.ABI021},
-		"proxy_get_current_time_nanoseconds": {params: "i", call: getCurrentTime, early: true},
+		"proxy_get_log_level":                {params: "i", call: getLogLevel, only: vm.ABI021},
+		"proxy_get_current_time_nanoseconds": {params: "i", call: getCurrentTime},
 		"proxy_set_tick_period_milliseconds": {params: "i", call: setTickPeriod},
 		"proxy_set_effective_context":        {params: "i", call: setEffectiveContext},
 		"proxy_done":                         {params: "", call: done},
@@ -220,12 +245,10 @@ func init() {
 		"proxy_get_metric":            {params: "ii", call: getMetric},
 		"proxy_call_foreign_function": {params: "iiiiii", call: callForeignFunction},
 
-		"proxy_grpc_call":   {params: "iiiiiiiiiiii", call: unimplemented},
-		"proxy_grpc_stream": {params: "iiiiiiiii", call: unimplemented},
-		"proxy_grpc_send":   {params: "iiii", call: unimplemented},
-		"proxy_grpc_cancel": {params: "i", call: unimplemented},
-		"proxy_grpc_close":  {params: "i", call: unimplemented},
+		"proxy_grpc_call":   {params: "iiiiiiiiiiii", call: grpcCall},
+		"proxy_grpc_stream": {params: "iiiiiiiii", call: grpcStream},
+		"proxy_grpc_send":   {params: "iiii", call: grpcSend},
+		"proxy_grpc_cancel": {params: "i", call: grpcCancel},
+		"proxy_grpc_close":  {params: "i", call: grpcClose},
 	}
 }
-
-func unimplemented(call) abi.Status { return abi.Unimplemented }

@@ -1,6 +1,7 @@
 package hostcall
 
 import (
+	"github.com/sallyport-auth/sallyport/host/internal/shared"
 	"github.com/sallyport-auth/sallyport/host/internal/vm"
 	"github.com/sallyport-auth/sallyport/internal/abi"
 )
@@ -101,13 +102,23 @@ func dequeueSharedQueue(c call) abi.Status {
 	return c.vm.GiveString(message, c.u32(1), c.u32(2))
 }
 
+// metrics returns the ids of the VM.
+func (c call) metrics() *shared.Handles {
+	h, ok := c.vm.Handles.(*shared.Handles)
+	if !ok {
+		h = &shared.Handles{}
+		c.vm.Handles = h
+	}
+	return h
+}
+
 // defineMetric is proxy_define_metric(type, name, size, *id).
 func defineMetric(c call) abi.Status {
 	name, ok := c.string(1)
 	if !ok {
 		return abi.InvalidMemoryAccess
 	}
-	id, status := c.env.Metrics.Define(abi.MetricType(c.u32(0)), name)
+	id, status := c.metrics().Define(c.env.Metrics, abi.MetricType(c.u32(0)), name)
 	if status != abi.OK {
 		return status
 	}
@@ -115,14 +126,14 @@ func defineMetric(c call) abi.Status {
 }
 
 // incrementMetric is proxy_increment_metric(id, offset).
-func incrementMetric(c call) abi.Status { return c.env.Metrics.Increment(c.u32(0), int64(c.args[1])) }
+func incrementMetric(c call) abi.Status { return c.metrics().Increment(c.u32(0), int64(c.args[1])) }
 
 // recordMetric is proxy_record_metric(id, value).
-func recordMetric(c call) abi.Status { return c.env.Metrics.Record(c.u32(0), c.args[1]) }
+func recordMetric(c call) abi.Status { return c.metrics().Record(c.u32(0), c.args[1]) }
 
 // getMetric is proxy_get_metric(id, *value).
 func getMetric(c call) abi.Status {
-	value, status := c.env.Metrics.Get(c.u32(0))
+	value, status := c.metrics().Get(c.u32(0))
 	if status != abi.OK {
 		return status
 	}

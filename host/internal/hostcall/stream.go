@@ -55,12 +55,14 @@ func continueStream(c call) abi.Status {
 	return abi.OK
 }
 
-// closeStream is proxy_close_stream(type): the stream is reset.
+// closeStream is proxy_close_stream(type): the stream is reset. The other two types
+// are of network filters.
 func closeStream(c call) abi.Status {
-	if abi.StreamType(c.u32(0)) > abi.StreamUpstream {
+	t := abi.StreamType(c.u32(0))
+	if t > abi.StreamUpstream {
 		return abi.BadArgument
 	}
-	if s := c.stream(); s != nil {
+	if s := c.stream(); s != nil && t <= abi.StreamHTTPResponse {
 		s.Reset()
 	}
 	return abi.OK

@@ -8,13 +8,18 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/abi"
 )
 
-// Metrics are counters, gauges and histograms that guests define. They are safe
-// for concurrent use.
+// Metrics are counters, gauges and histograms that guests define, by their names. They
+// are safe for concurrent use.
 type Metrics struct {
 	mu     sync.RWMutex // guards what follows
 	byName map[metricKey]*Metric
-	byID   map[uint32]*Metric
-	next   [3]uint32
+}
+
+// Handles are the ids by which one VM knows metrics. They are for one goroutine at a
+// time.
+type Handles struct {
+	byID map[uint32]*Metric
+	next [3]uint32
 }
 
 type metricKey struct {
@@ -39,53 +44,60 @@ func (m *Metric) Count() uint64 { return m.count.Load() }
 // Define returns an id for a metric; each call returns another for the same one.
 // Ids count in steps of four, the low bits telling the kind
 // (proxy-wasm-cpp-host, wasm.h, kMetricIdIncrement).
-func (s *Metrics) Define(kind abi.MetricType, name string) (id uint32, status abi.Status) {
+func (h *Handles) Define(s *Metrics, kind abi.MetricType, name string) (id uint32, status abi.Status) {
 	if kind > abi.Histogram {
 		return 0, abi.BadArgument
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.byName == nil {
-		s.byName = map[metricKey]*Metric{}
-	}
-	if s.byID == nil {
-		s.byID = map[uint32]*Metric{}
-	}
-	m := s.byName[metricKey{kind, name}]
-	if len(s.byID) >= maxMetrics || m == nil && len(s.byName) >= maxMetrics {
+	if len(h.byID) >= maxMetrics {
 		return 0, abi.InternalFailure
 	}
+	m := s.metric(kind, name)
 	if m == nil {
-		m = &Metric{Kind: kind, Name: name}
-		s.byName[metricKey{kind, name}] = m
+		return 0, abi.InternalFailure
 	}
-	s.next[kind] += 4
-	id = s.next[kind] | uint32(kind)
-	s.byID[id] = m
+	if h.byID == nil {
+		h.byID = map[uint32]*Metric{}
+	}
+	h.next[kind] += 4
+	id = h.next[kind] | uint32(kind)
+	h.byID[id] = m
 	return id, abi.OK
 }
 
+// metric returns a metric by its name, making it if need be; nil when there are too
+// many.
+func (s *Metrics) metric(kind abi.MetricType, name string) *Metric {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := metricKey{kind, name}
+	m := s.byName[key]
+	if m == nil && len(s.byName) < maxMetrics {
+		if s.byName == nil {
+			s.byName = map[metricKey]*Metric{}
+		}
+		m = &Metric{Kind: kind, Name: name}
+		s.byName[key] = m
+	}
+	return m
+}
+
 // Successor returns metrics for the filter that takes the place of this one: the
-// same names go on with the same values, ids are given anew.
+// same names go on with the same values.
 func (s *Metrics) Successor() *Metrics {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return &Metrics{byName: maps.Clone(s.byName)}
 }
 
-func (s *Metrics) find(id uint32) *Metric {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.byID[id]
-}
-
 // Increment adds to a counter, by more than 0, or to a gauge, by anything.
-func (s *Metrics) Increment(id uint32, by int64) abi.Status {
-	m := s.find(id)
+func (h *Handles) Increment(id uint32, by int64) abi.Status {
+	m := h.byID[id]
 	switch {
+	case id&3 > uint32(abi.Gauge):
+		return abi.BadArgument
 	case m == nil:
 		return abi.NotFound
-	case m.Kind == abi.Histogram, m.Kind == abi.Counter && by <= 0:
+	case m.Kind == abi.Counter && by <= 0:
 		return abi.BadArgument
 	}
 	m.value.Add(by)
@@ -93,8 +105,8 @@ func (s *Metrics) Increment(id uint32, by int64) abi.Status {
 }
 
 // Record sets a gauge, adds to a counter, and enters a value into a histogram.
-func (s *Metrics) Record(id uint32, value uint64) abi.Status {
-	m := s.find(id)
+func (h *Handles) Record(id uint32, value uint64) abi.Status {
+	m := h.byID[id]
 	if m == nil {
 		return abi.NotFound
 	}
@@ -111,13 +123,13 @@ func (s *Metrics) Record(id uint32, value uint64) abi.Status {
 }
 
 // Get returns a counter's or gauge's value.
-func (s *Metrics) Get(id uint32) (uint64, abi.Status) {
-	m := s.find(id)
+func (h *Handles) Get(id uint32) (uint64, abi.Status) {
+	m := h.byID[id]
 	switch {
+	case id&3 > uint32(abi.Gauge):
+		return 0, abi.BadArgument
 	case m == nil:
 		return 0, abi.NotFound
-	case m.Kind == abi.Histogram:
-		return 0, abi.BadArgument
 	}
 	return uint64(m.value.Load()), abi.OK
 }

@@ -27,10 +27,15 @@ func (s *State) get(name string) ([]byte, bool) {
 	return v, ok
 }
 
-func (s *State) set(name string, value []byte) abi.Status {
+// set sets a value; once, when it can only be read from then on.
+func (s *State) set(name string, value []byte, once bool) abi.Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.values[name]; !ok && len(s.values) >= maxState || len(value) > maxStateValue {
+	_, ok := s.values[name]
+	if ok && once {
+		return abi.BadArgument
+	}
+	if !ok && len(s.values) >= maxState || len(value) > maxStateValue {
 		return abi.InternalFailure
 	}
 	if s.values == nil {

@@ -46,6 +46,10 @@ const (
 	OnResponseBody
 	OnResponseTrailers
 	OnHTTPCallResponse
+	OnGRPCInitialMetadata
+	OnGRPCReceive
+	OnGRPCTrailingMetadata
+	OnGRPCClose
 	OnQueueReady
 	OnForeignFunction
 	OnDone
@@ -62,22 +66,26 @@ type signature struct {
 
 // callbacks are the names and types that Envoy checks when it loads a module.
 var callbacks = [callbackCount]signature{
-	OnContextCreate:    {"proxy_on_context_create", 2, 0},
-	OnVMStart:          {"proxy_on_vm_start", 2, 1},
-	OnConfigure:        {"proxy_on_configure", 2, 1},
-	OnTick:             {"proxy_on_tick", 1, 0},
-	OnRequestHeaders:   {"proxy_on_request_headers", 3, 1},
-	OnRequestBody:      {"proxy_on_request_body", 3, 1},
-	OnRequestTrailers:  {"proxy_on_request_trailers", 2, 1},
-	OnResponseHeaders:  {"proxy_on_response_headers", 3, 1},
-	OnResponseBody:     {"proxy_on_response_body", 3, 1},
-	OnResponseTrailers: {"proxy_on_response_trailers", 2, 1},
-	OnHTTPCallResponse: {"proxy_on_http_call_response", 5, 0},
-	OnQueueReady:       {"proxy_on_queue_ready", 2, 0},
-	OnForeignFunction:  {"proxy_on_foreign_function", 3, 0},
-	OnDone:             {"proxy_on_done", 1, 1},
-	OnLog:              {"proxy_on_log", 1, 0},
-	OnDelete:           {"proxy_on_delete", 1, 0},
+	OnContextCreate:        {"proxy_on_context_create", 2, 0},
+	OnVMStart:              {"proxy_on_vm_start", 2, 1},
+	OnConfigure:            {"proxy_on_configure", 2, 1},
+	OnTick:                 {"proxy_on_tick", 1, 0},
+	OnRequestHeaders:       {"proxy_on_request_headers", 3, 1},
+	OnRequestBody:          {"proxy_on_request_body", 3, 1},
+	OnRequestTrailers:      {"proxy_on_request_trailers", 2, 1},
+	OnResponseHeaders:      {"proxy_on_response_headers", 3, 1},
+	OnResponseBody:         {"proxy_on_response_body", 3, 1},
+	OnResponseTrailers:     {"proxy_on_response_trailers", 2, 1},
+	OnHTTPCallResponse:     {"proxy_on_http_call_response", 5, 0},
+	OnGRPCInitialMetadata:  {"proxy_on_grpc_receive_initial_metadata", 3, 0},
+	OnGRPCReceive:          {"proxy_on_grpc_receive", 3, 0},
+	OnGRPCTrailingMetadata: {"proxy_on_grpc_receive_trailing_metadata", 3, 0},
+	OnGRPCClose:            {"proxy_on_grpc_close", 3, 0},
+	OnQueueReady:           {"proxy_on_queue_ready", 2, 0},
+	OnForeignFunction:      {"proxy_on_foreign_function", 3, 0},
+	OnDone:                 {"proxy_on_done", 1, 1},
+	OnLog:                  {"proxy_on_log", 1, 0},
+	OnDelete:               {"proxy_on_delete", 1, 0},
 }
 
 // Versions of the ABI, by the marker that a module exports.

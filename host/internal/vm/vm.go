@@ -30,7 +30,10 @@ var ErrClosed = errors.New("the VM has ended")
 type VM struct {
 	module *Module
 	// Env is what hostcalls find the rest of the host by. It does not change.
+	// Those of a plugin that shares the VM have the plugin's.
 	Env any
+	// Handles is what hostcalls give ids to in this VM. It is guarded by mu.
+	Handles any
 	// Worker is the index of the slot that the VM was made for.
 	Worker int
 
@@ -50,6 +53,7 @@ type VM struct {
 	depth     int     // callbacks within each other
 	deferred  []func()
 	phase     phase
+	failed    error // of the allocator: the VM ends when the callback returns
 	dead      error // why the VM has ended
 
 	onDead func(error) // called once, without the lock
@@ -222,6 +226,9 @@ func (v *VM) Call(ctx Context, c Callback, missing uint32, args ...uint32) (uint
 	call, cancel := v.deadline()
 	err := f.CallWithStack(call, stack)
 	cancel()
+	if err == nil && v.failed != nil {
+		err = v.failed
+	}
 	v.depth--
 	v.current, v.effective = current, effective
 	if err != nil {
@@ -306,9 +313,13 @@ func (v *VM) Effective() Context {
 	return v.current
 }
 
-// SetEffective makes hostcalls act on another context until the outermost
-// callback returns; false when there is none with that number.
+// SetEffective makes hostcalls act on another context until the callback returns;
+// false when there is none with that number. 0 goes back to the callback's own.
 func (v *VM) SetEffective(id uint32) bool {
+	if id == 0 {
+		v.effective = nil
+		return true
+	}
 	c := v.streams[id]
 	if c != nil {
 		v.effective = c
@@ -391,9 +402,12 @@ func (v *VM) GiveString(data string, dataPtr, sizePtr uint32) abi.Status {
 	return v.Give(len(data), dataPtr, sizePtr, func(dst []byte) { copy(dst, data) })
 }
 
-// alloc calls the guest's allocator. A trap in it ends the VM when the call that
-// it is part of returns: wazero unwinds the whole stack.
+// alloc calls the guest's allocator. When it traps, the hostcall that needs memory
+// fails, and the VM ends when the callback returns, as in Envoy.
 func (v *VM) alloc(size uint32) (uint32, bool) {
+	if v.failed != nil {
+		return 0, false
+	}
 	was := v.phase
 	v.phase = allocates
 	stack := v.spare[:1]
@@ -401,7 +415,8 @@ func (v *VM) alloc(size uint32) (uint32, bool) {
 	err := v.malloc.CallWithStack(v.ctx, stack)
 	v.phase = was
 	if err != nil {
-		panic(err) // becomes the error of the callback that runs
+		v.failed = fmt.Errorf("%s: %w", v.module.malloc, err)
+		return 0, false
 	}
 	return uint32(stack[0]), stack[0] != 0
 }

@@ -23,8 +23,10 @@ type Errno uint32
 const (
 	success Errno = 0
 	badf    Errno = 8
+	notdir  Errno = 20
 	fault   Errno = 21
 	inval   Errno = 28
+	noent   Errno = 44
 	nosys   Errno = 52
 	notsup  Errno = 58
 )
@@ -43,7 +45,7 @@ const (
 type function struct {
 	name   string
 	params []api.ValueType
-	call   func(ctx context.Context, m api.Memory, stack []uint64) Errno
+	call   call
 }
 
 // Register adds the functions to a runtime, under both names of the module. env
@@ -57,11 +59,9 @@ func Register(ctx context.Context, r wazero.Runtime, env []string, log Logger) e
 				stack[0] = uint64(call(ctx, m.Memory(), stack))
 			}), f.params, []api.ValueType{i32}).Export(f.name)
 		}
-		// proc_exit has no result. Envoy logs and goes on; so does a Go guest's
-		// runtime, into an unreachable instruction.
-		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, _ api.Module, _ []uint64) {
-			log(ctx, true, "the guest called proc_exit")
-		}), []api.ValueType{i32}, nil).Export("proc_exit")
+		// proc_exit has no result. Envoy goes on; so does a Go guest's runtime, into an
+		// unreachable instruction.
+		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(context.Context, api.Module, []uint64) {}), []api.ValueType{i32}, nil).Export("proc_exit")
 		if _, err := b.Instantiate(ctx); err != nil {
 			return err
 		}
@@ -100,35 +100,50 @@ func (e environ) get(_ context.Context, m api.Memory, s []uint64) Errno {
 
 func functions(env environ, log Logger) []function {
 	out := []function{
-		{"args_get", types("ii"), func(context.Context, api.Memory, []uint64) Errno { return success }},
+		{"args_get", types("ii"), answer(success)},
 		{"args_sizes_get", types("ii"), noneOf},
 		{"environ_get", types("ii"), env.get},
 		{"environ_sizes_get", types("ii"), env.sizes},
 		{"clock_time_get", types("iIi"), clockTime},
-		{"clock_res_get", types("ii"), func(context.Context, api.Memory, []uint64) Errno { return nosys }},
+		{"clock_res_get", types("ii"), clockResolution},
 		{"random_get", types("ii"), random},
 		{"fd_write", types("iiii"), func(ctx context.Context, m api.Memory, s []uint64) Errno { return fdWrite(ctx, m, s, log) }},
 		{"fd_fdstat_get", types("ii"), fdStat},
-		{"fd_prestat_get", types("ii"), func(context.Context, api.Memory, []uint64) Errno { return badf }},
-		{"fd_prestat_dir_name", types("iii"), func(context.Context, api.Memory, []uint64) Errno { return badf }},
-		{"fd_close", types("i"), func(context.Context, api.Memory, []uint64) Errno { return nosys }},
-		{"fd_read", types("iiii"), func(context.Context, api.Memory, []uint64) Errno { return badf }},
-		{"fd_seek", types("iIii"), func(context.Context, api.Memory, []uint64) Errno { return badf }},
+		{"fd_prestat_get", types("ii"), answer(badf)},
+		{"fd_prestat_dir_name", types("iii"), answer(nosys)},
+		{"fd_close", types("i"), answer(success)},
+		{"fd_read", types("iiii"), answer(nosys)},
+		{"fd_pread", types("iiiIi"), answer(nosys)},
+		{"fd_pwrite", types("iiiIi"), func(ctx context.Context, m api.Memory, s []uint64) Errno {
+			return fdWrite(ctx, m, []uint64{s[0], s[1], s[2], s[4]}, log)
+		}},
+		{"fd_seek", types("iIii"), answer(success)},
+		{"fd_advise", types("iIIi"), answer(success)},
+		{"fd_fdstat_set_flags", types("ii"), answer(nosys)},
+		{"fd_filestat_get", types("ii"), answer(badf)},
+		{"fd_readdir", types("iiiIi"), zero(4, 0, notdir)},
+		{"fd_renumber", types("ii"), renumber},
+		{"fd_tell", types("ii"), tell},
+		{"path_open", types("iiiiiIIii"), answer(noent)},
+		{"path_readlink", types("iiiiii"), zero(5, 0, notsup)},
+		{"proc_raise", types("i"), answer(nosys)},
+		{"sock_accept", types("iii"), zero(2, 8, notsup)},
+		{"sock_recv", types("iiiiii"), zero(4, 0, notsup)},
+		{"sock_send", types("iiiii"), zero(4, 0, notsup)},
+		{"sock_shutdown", types("ii"), answer(notsup)},
 		{"poll_oneoff", types("iiii"), poll},
-		{"sched_yield", nil, func(context.Context, api.Memory, []uint64) Errno { return success }},
+		{"sched_yield", nil, answer(success)},
+	}
+	// What means nothing for the two streams, and has to be one of them.
+	for name, params := range map[string]string{"fd_allocate": "iII", "fd_datasync": "i", "fd_sync": "i",
+		"fd_fdstat_set_rights": "iII", "fd_filestat_set_size": "iI", "fd_filestat_set_times": "iIIi"} {
+		out = append(out, function{name, types(params), func(_ context.Context, _ api.Memory, s []uint64) Errno { return isStream(s[0]) }})
 	}
 	// What a system without files cannot do.
-	for _, f := range []struct{ name, params string }{
-		{"fd_advise", "iIIi"}, {"fd_allocate", "iII"}, {"fd_datasync", "i"}, {"fd_fdstat_set_flags", "ii"},
-		{"fd_fdstat_set_rights", "iII"}, {"fd_filestat_get", "ii"}, {"fd_filestat_set_size", "iI"},
-		{"fd_filestat_set_times", "iIIi"}, {"fd_pread", "iiiIi"}, {"fd_pwrite", "iiiIi"}, {"fd_readdir", "iiiIi"},
-		{"fd_renumber", "ii"}, {"fd_sync", "i"}, {"fd_tell", "ii"}, {"path_create_directory", "iii"},
-		{"path_filestat_get", "iiiii"}, {"path_filestat_set_times", "iiiiIIi"}, {"path_link", "iiiiiii"},
-		{"path_open", "iiiiiIIii"}, {"path_readlink", "iiiiii"}, {"path_remove_directory", "iii"},
-		{"path_rename", "iiiiii"}, {"path_symlink", "iiiii"}, {"path_unlink_file", "iii"}, {"proc_raise", "i"},
-		{"sock_accept", "iii"}, {"sock_recv", "iiiiii"}, {"sock_send", "iiiii"}, {"sock_shutdown", "ii"},
-	} {
-		out = append(out, function{f.name, types(f.params), func(context.Context, api.Memory, []uint64) Errno { return nosys }})
+	for name, params := range map[string]string{"path_create_directory": "iii", "path_filestat_get": "iiiii",
+		"path_filestat_set_times": "iiiiIIi", "path_link": "iiiiiii", "path_remove_directory": "iii",
+		"path_rename": "iiiiii", "path_symlink": "iiiii", "path_unlink_file": "iii"} {
+		out = append(out, function{name, types(params), answer(notsup)})
 	}
 	return out
 }
@@ -143,6 +158,63 @@ func types(s string) []api.ValueType {
 		}
 	}
 	return out
+}
+
+// call is a function that guests import.
+type call = func(ctx context.Context, m api.Memory, stack []uint64) Errno
+
+// answer does nothing.
+func answer(e Errno) call { return func(context.Context, api.Memory, []uint64) Errno { return e } }
+
+// zero answers an error with a count of zero: in the i-th argument, of size bytes, 0
+// for the usual four.
+func zero(i, size int, e Errno) call {
+	return func(_ context.Context, m api.Memory, s []uint64) Errno {
+		ok := m.WriteUint32Le(uint32(s[i]), 0)
+		if size == 8 {
+			ok = m.WriteUint64Le(uint32(s[i]), 0)
+		}
+		if !ok {
+			return fault
+		}
+		return e
+	}
+}
+
+func isStream(fd uint64) Errno {
+	if uint32(fd) != 1 && uint32(fd) != 2 {
+		return badf
+	}
+	return success
+}
+
+func renumber(_ context.Context, _ api.Memory, s []uint64) Errno {
+	if isStream(s[0]) != success || isStream(s[1]) != success {
+		return badf
+	}
+	return notsup
+}
+
+// tell answers that a stream stands at its beginning.
+func tell(_ context.Context, m api.Memory, s []uint64) Errno {
+	if isStream(s[0]) != success {
+		return badf
+	}
+	if !m.WriteUint64Le(uint32(s[1]), 0) {
+		return fault
+	}
+	return success
+}
+
+// clockResolution is a nanosecond.
+func clockResolution(_ context.Context, m api.Memory, s []uint64) Errno {
+	if uint32(s[0]) > 1 {
+		return notsup
+	}
+	if !m.WriteUint64Le(uint32(s[1]), 1) {
+		return fault
+	}
+	return success
 }
 
 // noneOf answers two counts with zero.
@@ -214,16 +286,14 @@ func fdWrite(ctx context.Context, m api.Memory, s []uint64, log Logger) Errno {
 	return success
 }
 
-// fdStat describes standard output and error as character devices that can be
-// written to.
+// fdStat says that standard output and error can be written to.
 func fdStat(_ context.Context, m api.Memory, s []uint64) Errno {
-	if fd := uint32(s[0]); fd != 1 && fd != 2 {
+	if isStream(s[0]) != success {
 		return badf
 	}
-	p := uint32(s[1])
-	const characterDevice, fdWriteRight = 2, 64
-	if !m.WriteUint64Le(p, characterDevice) || !m.WriteUint64Le(p+8, fdWriteRight) || !m.WriteUint64Le(p+16, 0) {
-		return fault
+	const fdWriteRight = 64
+	for i, v := range []uint64{0, fdWriteRight, 0} {
+		_ = m.WriteUint64Le(uint32(s[1])+uint32(8*i), v) // Envoy does not look either
 	}
 	return success
 }
