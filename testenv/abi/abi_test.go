@@ -38,12 +38,8 @@ func load(t *testing.T) []*Scenario {
 // recorded returns the records in a file.
 func recorded(t *testing.T, path string) map[string]*Record {
 	t.Helper()
-	out := map[string]*Record{}
-	b, err := os.ReadFile(path)
+	out, err := Records(path)
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(b, &out); err != nil {
 		t.Fatal(err)
 	}
 	return out

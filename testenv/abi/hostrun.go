@@ -64,6 +64,12 @@ func moduleOf(s *Scenario) ([]byte, error) { return Emit(s) }
 
 // RunHost runs a scenario in the host, with one worker. What ctx carries is the host's.
 func RunHost(ctx context.Context, s *Scenario) (*Record, error) {
+	return RunHostWithin(ctx, s, 10*time.Second)
+}
+
+// RunHostWithin is RunHost for a host that is not expected to answer everything: it
+// waits only so long for a response, and for the end.
+func RunHostWithin(ctx context.Context, s *Scenario, wait time.Duration) (*Record, error) {
 	wasm, err := moduleOf(s)
 	if err != nil {
 		return nil, err
@@ -97,9 +103,10 @@ func RunHost(ctx context.Context, s *Scenario) (*Record, error) {
 	defer srv.Close()
 	c := newClient(srv.Listener.Addr().String(), srv.TLS != nil)
 	defer c.close()
+	c.wait = wait
 	rec := &Record{}
 	for _, r := range s.Requests {
-		_ = testenv.Poll(5*time.Second, func() bool { // a worker that has trapped is replaced
+		_ = testenv.Poll(wait, func() bool { // a worker that has trapped is replaced
 			return !slices.ContainsFunc(chain.Stats(), func(f host.FilterStats) bool { return f.Running == 0 })
 		})
 		rec.Responses = append(rec.Responses, c.send(s, r))
@@ -108,7 +115,7 @@ func RunHost(ctx context.Context, s *Scenario) (*Record, error) {
 		srv.Close()
 		go end()
 	}
-	err = testenv.Poll(5*time.Second, func() bool {
+	err = testenv.Poll(wait, func() bool {
 		rec.Log = decode(s, logged.get())
 		return s.finished(rec.Log)
 	})

@@ -162,10 +162,11 @@ func showBody(b []byte) string {
 type client struct {
 	http1, http2 *http.Transport
 	scheme, addr string
+	wait         time.Duration // for a response
 }
 
 func newClient(addr string, secure bool) *client {
-	c := &client{scheme: "http", addr: addr}
+	c := &client{scheme: "http", addr: addr, wait: 10 * time.Second}
 	var config *tls.Config
 	if secure {
 		c.scheme, config = "https", clientTLS()
@@ -209,7 +210,7 @@ func (c *chunked) Read(p []byte) (int, error) {
 
 // send sends a request and says what came of it.
 func (c *client) send(s *Scenario, r request) string {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), c.wait)
 	defer cancel()
 	if r.givesUp {
 		ctx, cancel = context.WithTimeout(ctx, patience)

@@ -3,11 +3,13 @@ package hostcall
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"github.com/sallyport-auth/sallyport/host/internal/fault"
 	"github.com/sallyport-auth/sallyport/host/internal/headers"
 	"github.com/sallyport-auth/sallyport/host/internal/shared"
 	"github.com/sallyport-auth/sallyport/host/internal/vm"
@@ -140,11 +142,19 @@ func (c call) root() *vm.Root {
 // Register adds the functions to a runtime for guests of a version of the ABI.
 func Register(ctx context.Context, r wazero.Runtime, version string) error {
 	b := r.NewHostModuleBuilder("env")
+	faults := fault.From(ctx)
 	for name, f := range functions {
-		if f.only != "" && f.only != version {
+		if f.only != "" && f.only != version && !faults.AllVersions {
 			continue
 		}
-		b.NewFunctionBuilder().WithGoModuleFunction(handler(name, f), types(f.params), []api.ValueType{api.ValueTypeI32}).Export(name)
+		h := handler(name, f)
+		if faults.Hostcall != nil {
+			right := h
+			h = func(ctx context.Context, m api.Module, stack []uint64) {
+				stack[0] = uint64(faults.Run(name, func() uint32 { right(ctx, m, stack); return uint32(stack[0]) }))
+			}
+		}
+		b.NewFunctionBuilder().WithGoModuleFunction(h, types(f.params), []api.ValueType{api.ValueTypeI32}).Export(name)
 	}
 	// Emscripten's runtime imports these two.
 	b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(context.Context, api.Module, []uint64) {}),
@@ -156,8 +166,21 @@ func Register(ctx context.Context, r wazero.Runtime, version string) error {
 			s[0] = 0
 		}
 	}), types("ii"), []api.ValueType{api.ValueTypeI32}).Export("pthread_equal")
-	_, err := b.Instantiate(ctx)
-	return err
+	other := map[string]wazero.HostModuleBuilder{"env": b}
+	for _, extra := range faults.Extra {
+		module, name, _ := strings.Cut(extra, ".")
+		if other[module] == nil {
+			other[module] = r.NewHostModuleBuilder(module)
+		}
+		other[module].NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(context.Context, api.Module, []uint64) {}),
+			nil, []api.ValueType{api.ValueTypeI32}).Export(name)
+	}
+	for _, b := range other {
+		if _, err := b.Instantiate(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // errRestricted traps a guest that makes a call it may not make yet.

@@ -11,6 +11,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"github.com/sallyport-auth/sallyport/host/internal/fault"
 	"github.com/sallyport-auth/sallyport/internal/abi"
 )
 
@@ -119,15 +120,16 @@ func (m *Module) NewVM(ctx context.Context, worker int, env any, onDead func(err
 	}
 	v.memory = v.inst.Memory()
 	v.malloc = v.inst.ExportedFunction(m.malloc)
+	faults := fault.From(ctx)
 	for c, sig := range callbacks {
 		if m.exports[c] {
-			v.funcs[c] = v.inst.ExportedFunction(sig.name)
+			v.funcs[c] = faults.Exported(sig.name, v.inst.ExportedFunction(sig.name))
 		}
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, name := range []string{m.start, m.main} {
-		if err := v.startFunction(name); err != nil {
+		if err := v.startFunction(faults.Exported(name, v.inst.ExportedFunction(name))); err != nil {
 			_ = v.inst.Close(ctx)
 			return nil, fmt.Errorf("the module does not start: %s: %w", name, err)
 		}
@@ -137,11 +139,10 @@ func (m *Module) NewVM(ctx context.Context, worker int, env any, onDead func(err
 }
 
 // startFunction runs one of the functions that a module starts with.
-func (v *VM) startFunction(name string) error {
-	if name == "" {
+func (v *VM) startFunction(f api.Function) error {
+	if f == nil {
 		return nil
 	}
-	f := v.inst.ExportedFunction(name)
 	ctx, cancel := v.deadline()
 	defer cancel()
 	_, err := f.Call(ctx, make([]uint64, len(f.Definition().ParamTypes()))...)

@@ -14,6 +14,8 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+
+	"github.com/sallyport-auth/sallyport/host/internal/fault"
 )
 
 // Errno is a WASI error number.
@@ -24,7 +26,7 @@ const (
 	success Errno = 0
 	badf    Errno = 8
 	notdir  Errno = 20
-	fault   Errno = 21
+	efault  Errno = 21
 	inval   Errno = 28
 	noent   Errno = 44
 	nosys   Errno = 52
@@ -55,6 +57,12 @@ func Register(ctx context.Context, r wazero.Runtime, env []string, log Logger) e
 		b := r.NewHostModuleBuilder(module)
 		for _, f := range functions(environ(env), log) {
 			call := f.call
+			if faults := fault.From(ctx); faults.Hostcall != nil {
+				right := call
+				call = func(ctx context.Context, m api.Memory, s []uint64) Errno {
+					return Errno(faults.Run(f.name, func() uint32 { return uint32(right(ctx, m, s)) }))
+				}
+			}
 			b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, m api.Module, stack []uint64) {
 				stack[0] = uint64(call(ctx, m.Memory(), stack))
 			}), f.params, []api.ValueType{i32}).Export(f.name)
@@ -79,7 +87,7 @@ func (e environ) sizes(_ context.Context, m api.Memory, s []uint64) Errno {
 		bytes += len(v) + 1
 	}
 	if !m.WriteUint32Le(uint32(s[0]), uint32(len(e))) || !m.WriteUint32Le(uint32(s[1]), uint32(bytes)) {
-		return fault
+		return efault
 	}
 	return success
 }
@@ -90,7 +98,7 @@ func (e environ) get(_ context.Context, m api.Memory, s []uint64) Errno {
 	list, text := uint32(s[0]), uint32(s[1])
 	for _, v := range e {
 		if !m.WriteUint32Le(list, text) || !m.WriteString(text, v+"\x00") {
-			return fault
+			return efault
 		}
 		list += 4
 		text += uint32(len(v)) + 1
@@ -175,7 +183,7 @@ func zero(i, size int, e Errno) call {
 			ok = m.WriteUint64Le(uint32(s[i]), 0)
 		}
 		if !ok {
-			return fault
+			return efault
 		}
 		return e
 	}
@@ -201,7 +209,7 @@ func tell(_ context.Context, m api.Memory, s []uint64) Errno {
 		return badf
 	}
 	if !m.WriteUint64Le(uint32(s[1]), 0) {
-		return fault
+		return efault
 	}
 	return success
 }
@@ -212,7 +220,7 @@ func clockResolution(_ context.Context, m api.Memory, s []uint64) Errno {
 		return notsup
 	}
 	if !m.WriteUint64Le(uint32(s[1]), 1) {
-		return fault
+		return efault
 	}
 	return success
 }
@@ -220,7 +228,7 @@ func clockResolution(_ context.Context, m api.Memory, s []uint64) Errno {
 // noneOf answers two counts with zero.
 func noneOf(_ context.Context, m api.Memory, s []uint64) Errno {
 	if !m.WriteUint32Le(uint32(s[0]), 0) || !m.WriteUint32Le(uint32(s[1]), 0) {
-		return fault
+		return efault
 	}
 	return success
 }
@@ -237,7 +245,7 @@ func clockTime(_ context.Context, m api.Memory, s []uint64) Errno {
 		return notsup
 	}
 	if !m.WriteUint64Le(uint32(s[2]), now) {
-		return fault
+		return efault
 	}
 	return success
 }
@@ -251,7 +259,7 @@ func random(_ context.Context, m api.Memory, s []uint64) Errno {
 	}
 	dst, ok := m.Read(uint32(s[0]), n)
 	if !ok {
-		return fault
+		return efault
 	}
 	_, _ = rand.Read(dst) // never fails
 	return success
@@ -273,7 +281,7 @@ func fdWrite(ctx context.Context, m api.Memory, s []uint64, log Logger) Errno {
 		size, ok2 := m.ReadUint32Le(list + 8*i + 4)
 		part, ok3 := m.Read(ptr, size)
 		if !ok1 || !ok2 || !ok3 {
-			return fault
+			return efault
 		}
 		text.Write(part)
 	}
@@ -281,7 +289,7 @@ func fdWrite(ctx context.Context, m api.Memory, s []uint64, log Logger) Errno {
 		log(ctx, fd == 2, strings.TrimSuffix(text.String(), "\n"))
 	}
 	if !m.WriteUint32Le(written, uint32(text.Len())) {
-		return fault
+		return efault
 	}
 	return success
 }
@@ -302,7 +310,7 @@ func fdStat(_ context.Context, m api.Memory, s []uint64) Errno {
 // and a callback must not wait.
 func poll(_ context.Context, m api.Memory, s []uint64) Errno {
 	if !m.WriteUint32Le(uint32(s[3]), 0) {
-		return fault
+		return efault
 	}
 	return success
 }
