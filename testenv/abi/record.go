@@ -29,12 +29,12 @@ type line struct {
 // decode makes the record of what a guest has logged.
 func decode(s *Scenario, lines []line) []string {
 	var out []string
-	numbers := map[string]string{}
+	numbers := numbering{}
 	for _, l := range lines {
 		text := strings.TrimPrefix(l.text, s.ID)
 		switch {
 		case l.level == "info" && isRecord(text, 'c'):
-			text = decodeCallback(text[1:])
+			text = decodeCallback(text[1:], numbers)
 		case l.level == "info" && isRecord(text, 'o'):
 			text = "  " + decodeOp(s, text[1:], numbers)
 		default:
@@ -100,7 +100,7 @@ func (s *Scenario) sizes(l string) string {
 	return m[1] + ", …, 1)"
 }
 
-func decodeCallback(digits string) string {
+func decodeCallback(digits string, numbers numbering) string {
 	n, _ := strconv.ParseUint(digits[:4], 16, 16)
 	name := callbackNames[n]
 	var args []string
@@ -110,6 +110,8 @@ func decodeCallback(digits string) string {
 	}
 	// Envoy's router adds x-envoy-upstream-service-time to what a call gets.
 	switch {
+	case name == "queue_ready":
+		args[1] = numbers.of("shared_queue", args[1])
 	case name == "http_call_response" && args[2] != "0":
 		args[2] = "n"
 	case strings.HasSuffix(name, "_metadata") && args[2] != "0":
@@ -140,7 +142,25 @@ func (r *reader) bytes(n uint32) string {
 // scenario is given is #1.
 var global = map[string]bool{"get_shared_data": true, "register_shared_queue": true, "resolve_shared_queue": true}
 
-func decodeOp(s *Scenario, digits string, numbers map[string]string) string {
+// numbering are the numbers that a scenario is given, by their kind.
+type numbering map[string]string
+
+// of returns the number's place in the order in which the scenario was given them.
+func (n numbering) of(kind, number string) string {
+	key := kind + " " + number
+	if n[key] == "" {
+		place := 1
+		for k := range n {
+			if strings.HasPrefix(k, kind+" ") {
+				place++
+			}
+		}
+		n[key] = fmt.Sprintf("#%d", place)
+	}
+	return n[key]
+}
+
+func decodeOp(s *Scenario, digits string, numbers numbering) string {
 	n, _ := strconv.ParseUint(digits[:4], 16, 16)
 	o := s.ops[n]
 	r := reader{digits[4:]}
@@ -165,17 +185,7 @@ func decodeOp(s *Scenario, digits string, numbers map[string]string) string {
 		}
 		text := output(&r, byte(letter))
 		if letter == 'w' && global[o.call] && text != "-" {
-			kind := o.call[strings.Index(o.call, "shared"):]
-			if numbers[kind+text] == "" {
-				n := 1
-				for k := range numbers {
-					if strings.HasPrefix(k, kind) {
-						n++
-					}
-				}
-				numbers[kind+text] = fmt.Sprintf("#%d", n)
-			}
-			text = numbers[kind+text]
+			text = numbers.of(o.call[strings.Index(o.call, "shared"):], text)
 		}
 		if !o.mask {
 			out = append(out, text)
