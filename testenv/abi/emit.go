@@ -503,7 +503,7 @@ func (e *emitter) arguments(c *code, o op, cl call, outs []variable) {
 					c.i32(v.at).i32(map[byte]int64{'w': 4, 'W': 8}[v.kind])
 				}
 			default:
-				t := e.names(a.text)
+				t := e.s.names(a.text)
 				if letter == 't' {
 					t = strings.ReplaceAll(t, ".", "\x00")
 				}
@@ -528,11 +528,6 @@ func (e *emitter) arguments(c *code, o op, cl call, outs []variable) {
 			out++
 		}
 	}
-}
-
-// names puts the scenario's names in.
-func (e *emitter) names(t string) string {
-	return strings.NewReplacer("%UP%", e.s.cluster(), "%GRPC%", e.s.grpcCluster(), "%ID%", e.s.ID).Replace(t)
 }
 
 // number puts a number on the stack.

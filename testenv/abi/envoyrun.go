@@ -32,9 +32,12 @@ func RunEnvoy(t testing.TB, version string, list []*Scenario) map[string]*Record
 		if err != nil {
 			t.Fatal(err)
 		}
-		path := filepath.Join(dir, s.ID+".wasm")
-		if err := os.WriteFile(path, wasm, 0o600); err != nil {
-			t.Fatal(err)
+		path := s.Guest
+		if path == "" {
+			path = filepath.Join(dir, s.ID+".wasm")
+			if err := os.WriteFile(path, wasm, 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 		up := startUpstream(s)
 		t.Cleanup(up.close)
@@ -185,6 +188,12 @@ func parseLine(s *Scenario, text string) *threadLine {
 		return nil
 	}
 	_, rest, _ := strings.Cut(parts[3], "wasm log ")
+	if s.Guest != "" {
+		if _, t, ok := strings.Cut(rest, ": "+s.ID+"|"); ok {
+			return &threadLine{parts[1], line{"", parts[2], t}}
+		}
+		return nil
+	}
 	for _, p := range s.Plugins {
 		of := s.vmID(p) + ": "
 		if p.root != "" {
@@ -289,7 +298,10 @@ func pluginConfig(s *Scenario, p plugin, path string) obj {
 		vm["environment_variables"] = obj{"key_values": values}
 	}
 	config := obj{"name": s.pluginName(p), "root_id": p.root, "vm_config": vm}
-	if p.config != "" {
+	switch {
+	case s.Guest != "":
+		config["configuration"] = text(s.configuration())
+	case p.config != "":
 		config["configuration"] = text(p.config)
 	}
 	if _, ok := s.Options["stop-iteration"]; ok {

@@ -11,6 +11,8 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -60,7 +62,12 @@ func (l lines) WithAttrs([]slog.Attr) slog.Handler { return slog.DiscardHandler 
 func (l lines) WithGroup(string) slog.Handler { return l }
 
 // moduleOf returns the module of a scenario.
-func moduleOf(s *Scenario) ([]byte, error) { return Emit(s) }
+func moduleOf(s *Scenario) ([]byte, error) {
+	if s.Guest != "" {
+		return os.ReadFile(s.Guest)
+	}
+	return Emit(s)
+}
 
 // RunHost runs a scenario in the host, with one worker. What ctx carries is the host's.
 func RunHost(ctx context.Context, s *Scenario) (*Record, error) {
@@ -201,6 +208,10 @@ func hostConfig(s *Scenario, p plugin, up *upstream, logged *lineList) host.Conf
 		Clusters:   map[string]string{s.cluster(): up.srv.URL, s.grpcCluster(): "h2c" + strings.TrimPrefix(up.srv.URL, "http"), "refused." + s.ID: "h2c://127.0.0.1:1"},
 		Logger:     slog.New(lines{s.pluginName(p)[len(s.ID):], logged}),
 		Properties: func(_ *http.Request, path string) ([]byte, bool) { return []byte("upstream"), path == "xds.route_name" },
+	}
+	if s.Guest != "" { // which takes seconds to compile
+		config.PluginConfig = []byte(s.configuration())
+		config.CacheDir = filepath.Join(testenv.Root(), "build", "test", "cache")
 	}
 	_, config.StopIteration = s.Options["stop-iteration"]
 	if env, ok := s.Options["env"]; ok {

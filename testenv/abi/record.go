@@ -33,6 +33,12 @@ func decode(s *Scenario, lines []line) []string {
 	for _, l := range lines {
 		text := strings.TrimPrefix(l.text, s.ID)
 		switch {
+		case s.Guest != "":
+			text = strings.TrimPrefix(text, "|") // written by the guest itself
+			if at := strings.Index(text, "date: "); at > 0 {
+				end := at + strings.IndexAny(text[at:], ";]")
+				text = text[:at] + "date: …" + text[end:]
+			}
 		case l.level == "info" && isRecord(text, 'c'):
 			text = decodeCallback(text[1:], numbers)
 		case l.level == "info" && isRecord(text, 'o'):

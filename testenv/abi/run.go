@@ -26,6 +26,9 @@ func (s *Scenario) pluginName(p plugin) string { return s.ID + p.name }
 // vmID returns a plugin's vm_id: one of the scenario's own unless it says otherwise,
 // as data and queues are shared by it.
 func (s *Scenario) vmID(p plugin) string {
+	if s.Guest != "" { // one for all, as it takes seconds to compile
+		return "sdk"
+	}
 	if p.hasVM {
 		return p.vm + s.ID
 	}

@@ -48,7 +48,22 @@ type Scenario struct {
 	Until    []string
 	Fault    string
 
-	ops []op // all of them, by their number
+	// Guest is the path of a module made with an SDK that carries the scenario out, of
+	// which it is told by its configuration; "" for one that Emit makes.
+	Guest string
+
+	ops  []op // all of them, by their number
+	text []string
+}
+
+// configuration is what a guest made with an SDK is told.
+func (s *Scenario) configuration() string {
+	return "id " + s.ID + "\n" + s.names(strings.Join(s.text, "\n"))
+}
+
+// names puts the scenario's names in.
+func (s *Scenario) names(t string) string {
+	return strings.NewReplacer("%UP%", s.cluster(), "%GRPC%", s.grpcCluster(), "%ID%", s.ID).Replace(t)
 }
 
 type plugin struct {
@@ -260,12 +275,14 @@ func (p *parser) on(words []string) error {
 		}
 	}
 	p.s.Blocks = append(p.s.Blocks, b)
+	p.s.text = append(p.s.text, "on "+strings.Join(words, " "))
 	p.inner = p.opLine
 	return nil
 }
 
 func (p *parser) opLine(line string) error {
 	b := &p.s.Blocks[len(p.s.Blocks)-1]
+	p.s.text = append(p.s.text, line)
 	o := op{text: line}
 	line, o.mask = strings.CutPrefix(line, "~")
 	words, err := tokens(line)
