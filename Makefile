@@ -15,7 +15,7 @@ FUZZTIME  ?= 3s
 MUTANTS   := filter/internal/policy internal/jose internal/claims oidc-sidecar/internal/seal oidc-sidecar/internal/revoke
 
 # Tests of servers and programs of others, which carry the tag real.
-REAL := ./testenv/real/... ./testenv/browser/... ./testenv/oidcprovider/...
+REAL := ./testenv/abi ./testenv/real/... ./testenv/browser/... ./testenv/oidcprovider/...
 
 # tests NAME,ARGUMENTS: runs go test and leaves its events in build/test-NAME.json.
 tests = @mkdir -p build && rm -f build/test-$(1).json && \
@@ -46,10 +46,11 @@ test: tools test-build fuzz ## Go tests, the module in the host and in a real En
 test-build:
 	@$(MAKE) --no-print-directory -s build BIN=build/test
 
-test-real: tools test-build ## the tests that need Keycloak, oidc-provider, Chromium; installs Debian packages when root
+test-real: tools test-build ## the tests that need Keycloak, oidc-provider, Chromium, Rust; installs Debian packages when root
 	testenv/keycloak/install.sh $(TOOLS)
 	testenv/oidcprovider/install.sh $(TOOLS)
 	testenv/browser/install.sh
+	testenv/rust/install.sh
 	$(call tests,real,-count=1 -tags real -timeout 20m $(REAL))
 
 check: ## formatting, vet, staticcheck, a tidy go.mod
