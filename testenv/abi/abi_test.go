@@ -83,16 +83,6 @@ func TestEnvoy(t *testing.T) {
 	}
 }
 
-// differs returns the difference that a scenario shows, nil for none.
-func differs(s *Scenario) *Difference {
-	for i, d := range Differences {
-		if slices.Contains(d.Scenarios, s.Name) {
-			return &Differences[i]
-		}
-	}
-	return nil
-}
-
 // TestHost runs every scenario in the host, which says what Envoy says, but where a
 // difference is known.
 func TestHost(t *testing.T) {
@@ -111,7 +101,7 @@ func TestHost(t *testing.T) {
 				t.Fatal(err)
 			}
 			d := Diff(got, want[s.Name])
-			known := differs(s)
+			known := s.Differs()
 			switch {
 			case known == nil:
 				if d != "" {

@@ -63,8 +63,11 @@ func (l lines) WithGroup(string) slog.Handler { return l }
 
 // moduleOf returns the module of a scenario.
 func moduleOf(s *Scenario) ([]byte, error) {
-	if s.Guest != "" {
+	switch {
+	case s.Guest != "":
 		return os.ReadFile(s.Guest)
+	case s.Module != "":
+		return os.ReadFile(s.Module)
 	}
 	return Emit(s)
 }
@@ -211,6 +214,9 @@ func hostConfig(s *Scenario, p plugin, up *upstream, logged *lineList) host.Conf
 	}
 	if s.Guest != "" { // which takes seconds to compile
 		config.PluginConfig = []byte(s.configuration())
+		config.CacheDir = filepath.Join(testenv.Root(), "build", "test", "cache")
+	}
+	if s.Module != "" {
 		config.CacheDir = filepath.Join(testenv.Root(), "build", "test", "cache")
 	}
 	_, config.StopIteration = s.Options["stop-iteration"]

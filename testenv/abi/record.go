@@ -33,6 +33,8 @@ func decode(s *Scenario, lines []line) []string {
 	for _, l := range lines {
 		text := strings.TrimPrefix(l.text, s.ID)
 		switch {
+		case s.Module != "":
+			text = fmt.Sprintf("(%s) %s", l.level, l.text)
 		case s.Guest != "":
 			text = strings.TrimPrefix(text, "|") // written by the guest itself
 			if at := strings.Index(text, "date: "); at > 0 {
@@ -270,6 +272,23 @@ func showPairs(text string) string {
 	}
 	slices.Sort(out)
 	return fmt.Sprintf("%d pairs [%s]", len(out), strings.Join(out, "; "))
+}
+
+// String writes the record for people.
+func (r *Record) String() string {
+	var b strings.Builder
+	if r.Refused {
+		b.WriteString("  refused\n")
+	}
+	for _, part := range []struct {
+		name string
+		list []string
+	}{{"log", r.Log}, {"response", r.Responses}, {"upstream", r.Upstream}} {
+		for _, l := range part.list {
+			fmt.Fprintf(&b, "  %-8s  %s\n", part.name, l)
+		}
+	}
+	return b.String()
 }
 
 // Diff says how two records differ, "" when they do not.

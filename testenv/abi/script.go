@@ -32,7 +32,6 @@ import (
 //	  body "text"
 //	  hang
 //	until "text"                   the run is over when a line of the record has this
-//	fault NAME                     what TestFaults breaks
 //
 // Arguments are numbers, "texts" (with *N repeated), [pairs], $variables, $ctx,
 // $arg0 …, and @ADDRESS:SIZE for what a text cannot say. !ADDRESS moves where
@@ -46,11 +45,12 @@ type Scenario struct {
 	Requests []request
 	Answers  []answer
 	Until    []string
-	Fault    string
 
 	// Guest is the path of a module made with an SDK that carries the scenario out, of
 	// which it is told by its configuration; "" for one that Emit makes.
 	Guest string
+	// Module is the path of a module that knows nothing of scenarios, "" for none.
+	Module string
 
 	ops  []op // all of them, by their number
 	text []string
@@ -119,14 +119,19 @@ type answer struct {
 
 // options that scenarios may have; with = when they have a value.
 var options = []string{"stop-iteration", "tls", "fail-open", "fail-reload", "vm-config=", "env=", "limit=", "deletes=", "abi=", "module=",
-	"guest=", "shutdown", "refused", "route=", "chunks", "metric=", "h2-upstream"}
+	"shutdown", "chunks", "metric=", "h2-upstream"}
 
-// Load reads all scenarios of testdata.
+// Load reads all scenarios of a folder.
 func Load(dir string) ([]*Scenario, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.txt"))
 	if err != nil {
 		return nil, err
 	}
+	return LoadFiles(files...)
+}
+
+// LoadFiles reads the scenarios of files. No two may have one name.
+func LoadFiles(files ...string) ([]*Scenario, error) {
 	var all []*Scenario
 	for _, f := range files {
 		text, err := os.ReadFile(f)
@@ -148,6 +153,16 @@ func Load(dir string) ([]*Scenario, error) {
 		s.ID = fmt.Sprintf("s%03d", i)
 	}
 	return all, nil
+}
+
+// Differs returns the difference that a scenario shows, nil for none.
+func (s *Scenario) Differs() *Difference {
+	for i, d := range Differences {
+		if slices.Contains(d.Scenarios, s.Name) {
+			return &Differences[i]
+		}
+	}
+	return nil
 }
 
 // Parse reads scenarios.
@@ -207,8 +222,6 @@ func (p *parser) top(line string) error {
 		t, err := strconv.Unquote(rest)
 		p.s.Until = append(p.s.Until, t)
 		return err
-	case "fault":
-		p.s.Fault = rest
 	default:
 		return fmt.Errorf("unknown: %q", word)
 	}
