@@ -209,7 +209,6 @@ func (f *Filter) unfollow(o *Filter) {
 func (w *worker) end() {
 	if w.root != nil {
 		w.root.End()
-		w.vm.Remove(w.root)
 	}
 }
 
@@ -380,6 +379,7 @@ func (f *Filter) shut(s *slot, w *worker) {
 				fw.end()
 			}
 		}
+		w.vm.Stop()
 	})
 	w.vm.Close()
 }

@@ -82,6 +82,10 @@ func setEffectiveContext(c call) abi.Status {
 	return abi.OK
 }
 
-// done is proxy_done(): NOT_FOUND unless a root context has put off its end,
-// which ours never do while a stream needs them.
-func done(call) abi.Status { return abi.NotFound }
+// done is proxy_done(): NOT_FOUND unless the root context has put off its end.
+func done(c call) abi.Status {
+	if root := c.root(); root == nil || !root.Done() {
+		return abi.NotFound
+	}
+	return abi.OK
+}

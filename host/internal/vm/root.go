@@ -26,6 +26,7 @@ type Root struct {
 	Tag    any // the host's
 
 	ended       bool
+	pending     bool // it has put off its end
 	message     *message
 	declared    map[string]bool // properties, and whether they are set once
 	configuring bool            // the plugin configuration can be read now
@@ -104,17 +105,39 @@ func (r *Root) Declare(name string, readonly bool) abi.Status {
 // ReadOnly reports whether a property is set once.
 func (r *Root) ReadOnly(name string) bool { return r.declared[name] }
 
-// End ends the plugin: on_done, and on_delete unless the guest puts it off, which
-// Envoy does not wait for. The lock is held.
+// End ends the plugin: on_done, then on_delete unless the guest puts it off until it
+// calls proxy_done. That is waited for only as long as the VM lives for others. The
+// lock is held.
 func (r *Root) End() {
 	if r.ended {
 		return
 	}
 	r.ended = true
-	defer r.Stop()
-	if done, err := r.vm.Call(r, OnDone, 1, r.id); err == nil && done != 0 {
-		_, _ = r.vm.Call(r, OnDelete, 0, r.id) // it ends either way
+	done, err := r.vm.Call(r, OnDone, 1, r.id)
+	switch {
+	case err != nil:
+	case done == 0:
+		r.pending = true
+	default:
+		r.delete()
 	}
+}
+
+// Done ends a plugin that has put off its end, when the callback returns; false when
+// it has not.
+func (r *Root) Done() bool {
+	if !r.pending {
+		return false
+	}
+	r.pending = false
+	r.vm.Defer(r.delete)
+	return true
+}
+
+func (r *Root) delete() {
+	r.Stop()
+	_, _ = r.vm.Call(r, OnDelete, 0, r.id) // it ends either way
+	r.vm.Remove(r)
 }
 
 // Stop ends ticks and calls. The lock is held.

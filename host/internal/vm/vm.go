@@ -284,6 +284,16 @@ func (v *VM) Close() {
 	v.kill(ErrClosed)
 }
 
+// Stop ends ticks and calls of all root contexts, also of those that have put off
+// their end. The lock is held.
+func (v *VM) Stop() {
+	for _, c := range v.streams {
+		if r, ok := c.(*Root); ok {
+			r.Stop()
+		}
+	}
+}
+
 // NewID returns the number of a new context; roots and streams share them.
 func (v *VM) NewID() uint32 {
 	id := v.nextID
