@@ -37,7 +37,7 @@ func (f *filterFlags) register(flags *pflag.FlagSet) {
 	flags.Var(filterValue{f}, "filter", "the filter's module (default: the one that is built in); without -c any proxy-wasm module, several for a chain")
 	flags.Var(ofFilter{f, "FILE", func(l *filterFlag) *string { return &l.config }}, "filter-config", "file with the configuration of the --filter before it")
 	flags.Var(ofFilter{f, "ID", func(l *filterFlag) *string { return &l.rootID }}, "filter-root-id", "root id of the --filter before it")
-	flags.Var(clusterValue{f}, "filter-cluster", "where filters may call: http://HOST:PORT, https://HOST:PORT or unix:PATH, under a name; several, or a list with commas")
+	flags.Var(clusterValue{f}, "filter-cluster", "where filters may call: http://HOST:PORT, https://HOST:PORT, h2c://HOST:PORT or unix:PATH, under a name; several, or a list with commas")
 	flags.BoolVar(&f.stopIteration, "filter-stop-iteration", false, "give filters the body while they hold the headers (Envoy's allow_on_headers_stop_iteration)")
 	flags.DurationVar(&f.deadline, "filter-deadline", defaultFilterDeadline, "how long a callback of a filter may take, its start and configuration included")
 	flags.IntVar(&f.memory, "filter-memory", defaultFilterMemory, "memory that an instance of a filter may have, in MiB")
