@@ -1,7 +1,6 @@
 package foreign
 
 import (
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
@@ -62,7 +61,7 @@ func sign(name, der, pemKey, text string) (signature, why string) {
 	case *rsa.PrivateKey:
 		out, err = rsa.SignPKCS1v15(nil, k, hash, h.Sum(nil))
 	case *ecdsa.PrivateKey:
-		out, err = k.Sign(rand.Reader, h.Sum(nil), crypto.SHA256)
+		out, err = k.Sign(rand.Reader, h.Sum(nil), hash)
 	default:
 		return "", "Failed to initialize digest sign."
 	}
