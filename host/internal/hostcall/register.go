@@ -152,10 +152,13 @@ func (e errRestricted) Error() string { return "restricted_callback: " + string(
 func handler(name string, f function) api.GoModuleFunc {
 	early := f.early
 	run := f.call
-	return func(ctx context.Context, _ api.Module, stack []uint64) {
+	return func(ctx context.Context, m api.Module, stack []uint64) {
 		v := vm.From(ctx)
-		if !early && v.Restricted() {
-			panic(errRestricted(name))
+		if v.Restricted() {
+			if !early {
+				panic(errRestricted(name))
+			}
+			v.Started(m)
 		}
 		c := call{vm: v, env: v.Env.(*Env), args: stack}
 		stack[0] = uint64(run(c))

@@ -27,6 +27,7 @@ type Limits struct {
 
 const (
 	pageSize           = 64 << 10
+	maxPages           = 1 << 16 // what wasm can address
 	defaultMemoryBytes = 1 << 30
 )
 
@@ -114,8 +115,11 @@ func Compile(ctx context.Context, wasm []byte, limits Limits, register Registrar
 	if limits.MemoryBytes == 0 {
 		limits.MemoryBytes = defaultMemoryBytes
 	}
+	if wasm, err = admit(wasm); err != nil {
+		return nil, fmt.Errorf("the module cannot be compiled: %w", err)
+	}
 	config := wazero.NewRuntimeConfig().
-		WithMemoryLimitPages(uint32(limits.MemoryBytes / pageSize)).
+		WithMemoryLimitPages(uint32(min(limits.MemoryBytes/pageSize, maxPages))).
 		WithCloseOnContextDone(limits.Deadline > 0)
 	m = &Module{limits: limits}
 	built := m // what a return of nil below does not take away

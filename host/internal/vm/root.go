@@ -89,6 +89,9 @@ func (r *Root) Stop() {
 	clear(r.calls)
 }
 
+// Killed is called, with the lock held, when the VM ends: nobody waits for its calls.
+func (r *Root) Killed() { r.Stop() }
+
 // Call ids count in steps of four from four: the two low bits tell the kind of a
 // call (proxy-wasm-cpp-host, wasm.h, kCalloutIncrement).
 const callStep = 4
