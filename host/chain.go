@@ -143,7 +143,7 @@ func (c *Chain) member(ctx context.Context, name string, p Plugin, s space, old 
 			if m.plugin.same(p) {
 				return m, nil
 			}
-			metrics = m.filter.env.Metrics.Successor()
+			metrics = m.filter.metrics.Successor()
 		}
 	}
 	f, err := newFilter(ctx, p.Wasm, p.Config, s, metrics)

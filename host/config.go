@@ -64,6 +64,10 @@ type Config struct {
 	// the whole process: only for modules that are known not to.
 	Deadline time.Duration
 
+	// Limits bound what a guest can make the host hold. The zero Limits are the
+	// defaults.
+	Limits Limits
+
 	// CacheDir keeps compiled code, so that the next start takes milliseconds
 	// instead of seconds. What is in it is executed: it must be nobody else's to
 	// write (0700). The default is no cache.
@@ -121,6 +125,7 @@ func (c Config) withDefaults() Config {
 	case c.Deadline < 0:
 		c.Deadline = 0
 	}
+	c.Limits = c.Limits.withDefaults()
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

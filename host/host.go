@@ -23,7 +23,8 @@ import (
 type Filter struct {
 	config  Config
 	module  *vm.Module
-	env     *hostcall.Env
+	env     *hostcall.Env // of a VM, but for the metrics' ids
+	metrics *shared.Metrics
 	calls   callout.Clusters
 	slots   []*slot
 	next    atomic.Uint32
@@ -68,11 +69,12 @@ func newFilter(ctx context.Context, wasm []byte, config Config, s space, metrics
 	if err != nil {
 		return nil, err
 	}
-	f := &Filter{config: config, calls: clusters}
+	f := &Filter{config: config, calls: clusters, metrics: metrics}
+	caller := &callout.Caller{Clusters: clusters, Limits: config.Limits.hostcall()}
 	f.env = &hostcall.Env{
 		Logger: config.Logger, LogLevel: config.logLevel(),
-		Data: s.data, Queues: s.queues, Metrics: metrics,
-		Call:    clusters.Call,
+		Data: s.data, Queues: s.queues, Limits: caller.Limits,
+		Call:    caller.Call,
 		Foreign: f.foreign(),
 	}
 	f.ctx, f.stop = context.WithCancel(context.WithoutCancel(ctx))
@@ -98,7 +100,7 @@ func newFilter(ctx context.Context, wasm []byte, config Config, s space, metrics
 }
 
 // guestOutput writes what guests print.
-func (f *Filter) guestOutput(_ context.Context, isError bool, text string) {
+func (f *Filter) guestOutput(_ context.Context, isError bool, text []byte) {
 	level := abi.Info
 	if isError {
 		level = abi.Error
@@ -159,8 +161,10 @@ func (f *Filter) markReady(c vm.Context) {
 func (f *Filter) start(s *slot) (*worker, error) {
 	w := &worker{}
 	w.ready.Store(f.config.ReadySignal == "")
+	env := *f.env
+	env.Metrics = f.metrics.IDs()
 	var err error
-	w.vm, err = f.module.NewVM(f.ctx, s.index, f.env, func(why error) {
+	w.vm, err = f.module.NewVM(f.ctx, s.index, &env, func(why error) {
 		w.dead.Store(true)
 		f.config.Logger.Error("a worker of the filter has ended", "filter", f.config.Name, "worker", s.index, "error", why)
 		f.gone(s, w)
@@ -290,7 +294,7 @@ type Metric struct {
 // Metrics returns the guests' metrics, in no order. All workers share them.
 func (f *Filter) Metrics() []Metric {
 	var out []Metric
-	for _, m := range f.env.Metrics.All() {
+	for _, m := range f.metrics.All() {
 		kind := [...]string{"counter", "gauge", "histogram"}[m.Kind]
 		out = append(out, Metric{Kind: kind, Name: m.Name, Value: m.Value(), Count: m.Count()})
 	}

@@ -6,11 +6,14 @@ package callout
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/host/internal/headers"
@@ -19,14 +22,10 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/abi"
 )
 
-// Bounds. Envoy buffers up to 32 MiB of an answer by default, which a few calls to
-// somebody hostile would make a few hundred.
-const (
-	maxCalls  = 1024 // of one root context at a time
-	maxAnswer = 8 << 20
-	// maxTimeout is what "no time-out" becomes: nothing waits for ever here.
-	maxTimeout = time.Hour
-)
+// maxAnswerHeader bounds the headers of an answer, in bytes, near to Envoy's 60 KiB. The
+// other bounds are hostcall.Limits. Envoy buffers up to 32 MiB of an answer by default,
+// which a few calls to somebody hostile would make a few hundred.
+const maxAnswerHeader = 64 << 10
 
 // Cluster is where a name leads.
 type Cluster struct {
@@ -44,6 +43,8 @@ func New(target string) (Cluster, error) {
 		MaxIdleConnsPerHost: 64,
 		IdleConnTimeout:     90 * time.Second,
 		DisableCompression:  true,
+
+		MaxResponseHeaderBytes: maxAnswerHeader,
 	}
 	if path, ok := strings.CutPrefix(target, "unix:"); ok && path != "" {
 		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -79,32 +80,84 @@ func (cs Clusters) Close() {
 	}
 }
 
+// Caller makes the calls of a filter within limits.
+type Caller struct {
+	Clusters Clusters
+	Limits   hostcall.Limits
+	held     atomic.Int64 // bytes of bodies of calls under way
+}
+
 // Call starts a call for a root context; its answer comes with CallDone, never
 // before Call has returned.
-func (cs Clusters) Call(root *vm.Root, c hostcall.Call) (id uint32, status abi.Status) {
-	cluster, ok := cs[c.Cluster]
+func (cr *Caller) Call(root *vm.Root, c hostcall.Call) (id uint32, status abi.Status) {
+	cluster, ok := cr.Clusters[c.Cluster]
 	if !ok {
 		return 0, abi.BadArgument
 	}
-	if root.Calls() >= maxCalls {
+	if root.Calls() >= cr.Limits.Calls {
 		return 0, abi.InternalFailure
 	}
-	timeout := c.Timeout
+	timeout := min(c.Timeout, cr.Limits.CallTimeout)
 	if timeout == 0 {
-		timeout = maxTimeout
+		timeout = cr.Limits.CallTimeout // nothing waits for ever here
+	}
+	share := &share{of: cr}
+	if !share.take(len(c.Body)) {
+		return 0, abi.InternalFailure
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	req, err := request(ctx, cluster, c)
 	if err != nil {
 		cancel()
+		share.giveBack()
 		return 0, abi.BadArgument
 	}
 	id = root.NewCall(cancel)
 	go func() {
+		defer share.giveBack()
 		defer cancel()
-		root.CallDone(id, do(cluster, req))
+		root.CallDone(id, do(cluster, req, share))
 	}()
 	return id, abi.OK
+}
+
+// share is what one call takes of the bytes that all may hold.
+type share struct {
+	of   *Caller
+	held int
+}
+
+// take asks for n more bytes.
+func (s *share) take(n int) bool {
+	if s.of.held.Add(int64(n)) > int64(s.of.Limits.AllCallBytes) {
+		s.of.held.Add(int64(-n))
+		return false
+	}
+	s.held += n
+	return true
+}
+
+func (s *share) giveBack() { s.of.held.Add(int64(-s.held)) }
+
+var errAnswer = errors.New("the answer is larger than it may be")
+
+// read reads an answer's body.
+func (s *share) read(r io.Reader) ([]byte, error) {
+	body := make([]byte, 0, 512)
+	for {
+		body = slices.Grow(body, 1)
+		n, err := r.Read(body[len(body):cap(body)])
+		if len(body)+n > s.of.Limits.CallBytes || !s.take(n) {
+			return nil, errAnswer
+		}
+		body = body[:len(body)+n]
+		if err == io.EOF {
+			return body, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 }
 
 // request builds the request from the guest's pairs.
@@ -142,14 +195,14 @@ func request(ctx context.Context, cluster Cluster, c hostcall.Call) (*http.Reque
 }
 
 // do makes the call; nil for a failure.
-func do(cluster Cluster, req *http.Request) *vm.CallResponse {
+func do(cluster Cluster, req *http.Request, share *share) *vm.CallResponse {
 	res, err := cluster.Transport.RoundTrip(req)
 	if err != nil {
 		return nil
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	if err != nil || len(body) > maxAnswer {
+	body, err := share.read(res.Body)
+	if err != nil {
 		return nil
 	}
 	out := &vm.CallResponse{Body: body}

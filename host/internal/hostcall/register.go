@@ -14,13 +14,14 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/abi"
 )
 
-// Env is what hostcalls need of the host. Every VM has one as its Env.
+// Env is what hostcalls need of the host. Every VM has one of its own as its Env.
 type Env struct {
 	Logger   *slog.Logger
 	LogLevel abi.LogLevel
 	Data     *shared.Data
 	Queues   *shared.Queues
-	Metrics  *shared.Metrics
+	Metrics  *shared.MetricIDs
+	Limits   Limits
 	// Call starts an HTTP call and returns its id.
 	Call func(root *vm.Root, c Call) (id uint32, status abi.Status)
 	// Foreign are the foreign functions by name.
@@ -50,6 +51,8 @@ type Stream interface {
 	// Property returns an attribute by its path.
 	Property(path []string) ([]byte, abi.Status)
 	SetProperty(path string, value []byte) abi.Status
+	// MostBody is how long a body may become that the guest makes, in bytes.
+	MostBody() int
 	// LocalResponse answers in the upstream's place once the callback has returned.
 	LocalResponse(r LocalResponse)
 	// Continue goes on with a paused direction once the callback has returned.

@@ -11,6 +11,7 @@ import (
 // implements vm.Buffer.
 type body struct {
 	data    []byte
+	most    int // bytes that the guest may make of it
 	visible bool
 }
 
@@ -24,7 +25,13 @@ func (b *body) Bytes(start, end int) []byte { return b.data[start:end] }
 // to data; from the end on, data is appended; in between there is no place
 // (proxy-wasm-cpp-host, context.cc, BufferBase::copyFrom; Envoy's Buffer).
 func (b *body) Replace(start, size int, data []byte) abi.Status {
+	kept := len(b.data)
+	if start == 0 {
+		kept -= min(size, kept)
+	}
 	switch {
+	case kept+len(data) > b.most:
+		return abi.InternalFailure
 	case start == 0:
 		rest := b.data[min(size, len(b.data)):]
 		b.data = append(append(make([]byte, 0, len(data)+len(rest)), data...), rest...)
@@ -65,7 +72,8 @@ func (s *Stream) bodyPhase(ctx context.Context, d *direction, c vm.Callback, pie
 			o = s.settle(d, false)
 			return
 		}
-		if len(d.body.data)+len(piece) > s.options.MaxBody && len(d.body.data) > 0 {
+		// What the guest has continued counts as well: it may hold what follows.
+		if held := len(d.body.data) + len(d.released); held+len(piece) > s.options.MaxBody && held > 0 {
 			o = TooLarge
 			return
 		}
@@ -73,7 +81,7 @@ func (s *Stream) bodyPhase(ctx context.Context, d *direction, c vm.Callback, pie
 			d.open = true
 		}
 		d.body.data = append(d.body.data, piece...)
-		d.body.visible, d.atEnd = true, end
+		d.body.visible, d.body.most, d.atEnd = true, s.MostBody(), end
 		action, err := s.vm.Call(s, c, 0, s.id, uint32(len(d.body.data)), flag(end))
 		if err != nil || s.ended {
 			return

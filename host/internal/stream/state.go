@@ -6,11 +6,8 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/abi"
 )
 
-// Bounds on filter state.
-const (
-	maxState      = 256
-	maxStateValue = 64 << 10
-)
+// maxState bounds how many values there are. Hostcalls bound the size of each.
+const maxState = 256
 
 // State is the filter state of a request: what guests set as properties. The
 // filters of a chain share it, as they do in Envoy. The zero State is empty; it is
@@ -30,7 +27,7 @@ func (s *State) get(name string) ([]byte, bool) {
 func (s *State) set(name string, value []byte) abi.Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.values[name]; !ok && len(s.values) >= maxState || len(value) > maxStateValue {
+	if _, ok := s.values[name]; !ok && len(s.values) >= maxState {
 		return abi.InternalFailure
 	}
 	if s.values == nil {

@@ -53,6 +53,8 @@ type direction struct {
 	open     bool   // the maps may be read and written
 	atEnd    bool   // the end of the stream has been seen, so trailers may be added
 	paused   bool   // the guest has held it
+
+	continues bool // deferred until the callback has returned
 }
 
 // Stream is one stream. Its exported methods are for one goroutine.
@@ -70,6 +72,7 @@ type Stream struct {
 	reset             bool
 	wake              chan struct{} // exists while somebody waits
 	logged, ended     bool
+	answers, resets   bool // deferred until the callback has returned
 }
 
 // Values that Envoy's filter understands of a callback's result

@@ -7,9 +7,9 @@
 package wasi
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
-	"strings"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -29,8 +29,16 @@ const (
 	notsup  Errno = 58
 )
 
-// Logger takes what a guest writes to its standard output and error.
-type Logger func(ctx context.Context, isError bool, text string)
+// Logger takes what a guest writes to its standard output and error. text is good until
+// it returns.
+type Logger func(ctx context.Context, isError bool, text []byte)
+
+// Bounds of fd_write: of buffers, and of bytes, which Logger may cut further. What is
+// beyond counts as written.
+const (
+	maxBuffers = 1 << 10
+	maxWritten = 1 << 20
+)
 
 // maxRandom is as much as one call may ask for.
 const maxRandom = 64 << 10
@@ -60,7 +68,7 @@ func Register(ctx context.Context, r wazero.Runtime, env []string, log Logger) e
 		// proc_exit has no result. Envoy logs and goes on; so does a Go guest's
 		// runtime, into an unreachable instruction.
 		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, _ api.Module, _ []uint64) {
-			log(ctx, true, "the guest called proc_exit")
+			log(ctx, true, []byte("the guest called proc_exit"))
 		}), []api.ValueType{i32}, nil).Export("proc_exit")
 		if _, err := b.Instantiate(ctx); err != nil {
 			return err
@@ -192,23 +200,25 @@ func fdWrite(ctx context.Context, m api.Memory, s []uint64, log Logger) Errno {
 	if fd != 1 && fd != 2 {
 		return badf
 	}
-	var text strings.Builder
+	if n > maxBuffers {
+		return inval
+	}
+	var text []byte
+	total := uint32(0)
 	for i := range n {
-		if i > 1024 {
-			return inval
-		}
 		ptr, ok1 := m.ReadUint32Le(list + 8*i)
 		size, ok2 := m.ReadUint32Le(list + 8*i + 4)
 		part, ok3 := m.Read(ptr, size)
 		if !ok1 || !ok2 || !ok3 {
 			return fault
 		}
-		text.Write(part)
+		text = append(text, part[:min(len(part), maxWritten-len(text))]...)
+		total += size
 	}
-	if text.Len() > 0 {
-		log(ctx, fd == 2, strings.TrimSuffix(text.String(), "\n"))
+	if len(text) > 0 {
+		log(ctx, fd == 2, bytes.TrimSuffix(text, []byte{'\n'}))
 	}
-	if !m.WriteUint32Le(written, uint32(text.Len())) {
+	if !m.WriteUint32Le(written, total) {
 		return fault
 	}
 	return success
