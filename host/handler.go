@@ -249,9 +249,7 @@ func (e *exchange) localGRPC(r *hostcall.LocalResponse) {
 }
 
 func (e *exchange) sendLocal(status int, body []byte) {
-	if status < 200 || status > 599 {
-		status = http.StatusInternalServerError
-	}
+	status = localStatus(status)
 	if !e.has(vm.OnResponseHeaders) {
 		e.w.WriteHeader(status)
 		_, _ = e.w.Write(body) // the client may be gone
@@ -262,6 +260,14 @@ func (e *exchange) sendLocal(status int, body []byte) {
 	rw.WriteHeader(status)
 	_, _ = rw.Write(body)
 	rw.finish()
+}
+
+// localStatus returns the status of a guest's response: 500 for what is none.
+func localStatus(status int) int {
+	if status < 200 || status > 599 {
+		return http.StatusInternalServerError
+	}
+	return status
 }
 
 func isGRPC(contentType string) bool {

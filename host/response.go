@@ -120,7 +120,7 @@ func (r *response) replace(l *hostcall.LocalResponse) error {
 		}
 	}
 	r.header.Set("Content-Length", strconv.Itoa(len(l.Body)))
-	w.WriteHeader(max(l.Status, 200))
+	w.WriteHeader(localStatus(l.Status))
 	_, err := w.Write(l.Body)
 	return err
 }
