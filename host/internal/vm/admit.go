@@ -21,7 +21,9 @@ const (
 const (
 	customSection  = 0
 	typeSection    = 1
+	importSection  = 2
 	tableSection   = 4
+	exportSection  = 7
 	startSection   = 8
 	elementSection = 9
 	codeSection    = 10
@@ -100,6 +102,16 @@ func admitSection(id byte, content []byte) (replacement []byte, drop bool, err e
 			}
 			r.bytes(r.u32())
 			r.bytes(r.u32())
+		}
+	case importSection:
+		for range r.count() {
+			r.imported()
+		}
+	case exportSection:
+		for range r.count() {
+			r.bytes(r.u32()) // the name
+			r.byte()         // what kind of thing it is
+			r.u32()
 		}
 	case elementSection:
 		for range r.count() {
@@ -283,6 +295,29 @@ func (r *scan) expression() {
 		default:
 			r.fail(errMalformed)
 		}
+	}
+}
+
+// imported passes over an import.
+func (r *scan) imported() {
+	r.bytes(r.u32()) // the module
+	r.bytes(r.u32()) // the name
+	switch kind := r.byte(); kind {
+	case 0: // a function
+		r.u32()
+	case 1, 2: // a table, a memory
+		if kind == 1 {
+			r.byte()
+		}
+		flags := r.byte()
+		r.u32()
+		if flags&1 != 0 {
+			r.u32()
+		}
+	case 3: // a global
+		r.bytes(2)
+	default:
+		r.fail(errMalformed)
 	}
 }
 
