@@ -35,6 +35,7 @@ type Chain struct {
 
 	mu     sync.Mutex // orders reloads, and guards what follows
 	spaces map[string]space
+	queues shared.Queues
 	closed bool
 
 	members sync.Map // *member → struct{}: the filters that are not closed yet
@@ -95,7 +96,7 @@ func (c *Chain) Reload(ctx context.Context, plugins ...Plugin) error {
 		s, ok := c.spaces[p.Config.VMID]
 		if !ok {
 			if s, ok = spaces[p.Config.VMID]; !ok {
-				s = newSpace()
+				s = newSpace(&c.queues)
 			}
 		}
 		spaces[p.Config.VMID] = s
@@ -106,6 +107,11 @@ func (c *Chain) Reload(ctx context.Context, plugins ...Plugin) error {
 		}
 		m.users.Add(1)
 		next.members = append(next.members, m)
+	}
+	for vmID := range c.spaces {
+		if _, stays := spaces[vmID]; !stays {
+			c.queues.Forget(vmID)
+		}
 	}
 	c.spaces = spaces
 	c.current.Store(next)

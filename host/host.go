@@ -52,16 +52,17 @@ type worker struct {
 // New compiles a module and starts its workers. It fails when the module is no
 // proxy-wasm module, imports what nobody provides, or refuses its configuration.
 func New(ctx context.Context, wasm []byte, config Config) (*Filter, error) {
-	return newFilter(ctx, wasm, config, newSpace(), &shared.Metrics{})
+	return newFilter(ctx, wasm, config, newSpace(&shared.Queues{}), &shared.Metrics{})
 }
 
-// space is what the filters of one VMID share, as the VMs of one vm_id do in Envoy.
+// space is what the filters of one VMID share, as the VMs of one vm_id do in Envoy. The
+// queues are those of the chain: whoever knows the vm_id of another may put in messages.
 type space struct {
 	data   *shared.Data
 	queues *shared.Queues
 }
 
-func newSpace() space { return space{&shared.Data{}, &shared.Queues{}} }
+func newSpace(queues *shared.Queues) space { return space{&shared.Data{}, queues} }
 
 func newFilter(ctx context.Context, wasm []byte, config Config, s space, metrics *shared.Metrics) (*Filter, error) {
 	config = config.withDefaults()

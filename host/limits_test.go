@@ -554,3 +554,57 @@ func TestTrapIsOneWorkers(t *testing.T) {
 	}
 	testenv.Evidence(t, "%d traps, the slot served again after %v at most", traps, slowest)
 }
+
+// What next does not want guessed is not guessed because a guest has changed a header.
+func TestContentTypeIsNotGuessed(t *testing.T) {
+	l := newLab(t, Config{})
+	p := program("x-a", func(at uint32) []record {
+		return []record{do(opEnd), do(op("proxy_add_header_map_value"), 2, at, 3, at, 3)}
+	})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header["X-Program"] = []string{p}
+		l.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header()["Content-Type"] = nil
+			_, _ = w.Write([]byte("<html>"))
+		})).ServeHTTP(w, r)
+	}))
+	defer srv.Close()
+	res, err := http.Get(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.Header.Get("X-A") != "x-a" || res.Header["Content-Type"] != nil {
+		t.Errorf("%v", res.Header)
+	}
+}
+
+// A queue is found by the vm_id of its owner, in a chain and while the owner is there.
+func TestQueueOfAnother(t *testing.T) {
+	plugin := func(id string) Plugin {
+		return Plugin{Wasm: hostile(), Config: Config{Name: id, VMID: id, Workers: 1}}
+	}
+	c, err := NewChain(t.Context(), plugin("r"), plugin("s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	ask := func(want ...abi.Status) {
+		t.Helper()
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header["X-Program"] = []string{program("ra", func(at uint32) []record {
+			return []record{do(op("proxy_register_shared_queue"), at+1, 1, 64), do(op("proxy_resolve_shared_queue"), at, 1, at+1, 1, 64)}
+		})}
+		c.Handler(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), r)
+		last := c.current.Load().members
+		l := &lab{Filter: last[len(last)-1].filter}
+		if got := l.statuses(2); !slices.Equal(got, want) {
+			t.Errorf("register and resolve: %v, want %v", got, want)
+		}
+	}
+	ask(abi.OK, abi.OK)
+	if err := c.Reload(t.Context(), plugin("s")); err != nil {
+		t.Fatal(err)
+	}
+	ask(abi.OK, abi.NotFound)
+}

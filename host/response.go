@@ -210,7 +210,11 @@ func (r *response) takeOver() {
 	if m.Edits == 0 {
 		return
 	}
+	_, typed := r.header["Content-Type"]
 	m.Export(r.header)
+	if _, is := r.header["Content-Type"]; typed && !is {
+		r.header["Content-Type"] = nil // next does not want it guessed, or the guest has removed it
+	}
 	if text, ok := m.Get(":status"); ok {
 		if n, err := strconv.Atoi(text); err == nil && n >= 200 && n <= 999 {
 			r.status = n

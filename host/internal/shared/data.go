@@ -76,6 +76,7 @@ type Queues struct {
 	mu     sync.Mutex // guards what follows
 	byName map[[2]string]uint32
 	byID   map[uint32]*queue
+	next   uint32
 	bytes  int // of all messages
 }
 
@@ -100,12 +101,29 @@ func (q *Queues) Register(vmID, name string, most int, notify func(id uint32)) (
 		if q.byName == nil {
 			q.byName, q.byID = map[[2]string]uint32{}, map[uint32]*queue{}
 		}
-		id = uint32(len(q.byID) + 1)
+		q.next++
+		id = q.next
 		q.byName[[2]string{vmID, name}] = id
 		q.byID[id] = &queue{}
 	}
 	q.byID[id].notify = func() { notify(id) }
 	return id, abi.OK
+}
+
+// Forget drops the queues of a vm_id, of which no VM is left.
+func (q *Queues) Forget(vmID string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for name, id := range q.byName {
+		if name[0] != vmID {
+			continue
+		}
+		for _, m := range q.byID[id].messages {
+			q.bytes -= len(m)
+		}
+		delete(q.byID, id)
+		delete(q.byName, name)
+	}
 }
 
 // Resolve finds a queue.
