@@ -100,8 +100,11 @@ func admitSection(id byte, content []byte) (replacement []byte, drop bool, err e
 			if r.byte() != 0x60 { // a function
 				r.fail(errMalformed)
 			}
-			r.bytes(r.u32())
-			r.bytes(r.u32())
+			for range 2 { // parameters, results
+				for range r.count() {
+					r.valueType()
+				}
+			}
 		}
 	case importSection:
 		for range r.count() {
@@ -123,7 +126,7 @@ func admitSection(id byte, content []byte) (replacement []byte, drop bool, err e
 			locals := uint64(0)
 			for range body.count() {
 				locals += uint64(body.u32())
-				body.byte() // the type
+				body.valueType()
 			}
 			if locals > maxLocals {
 				r.fail(errLocals)
@@ -159,8 +162,8 @@ func admitTables(r *scan) ([]byte, error) {
 	}
 	out := binary.AppendUvarint(nil, uint64(n))
 	for range n {
-		kind, flags := r.byte(), r.byte()
-		if kind != 0x70 && kind != 0x6f || flags > 1 { // funcref, externref; with or without a maximum
+		kind, flags := r.reference(), r.byte()
+		if flags > 1 { // with a maximum, or without
 			r.fail(errMalformed)
 		}
 		least, most := r.u32(), uint32(math.MaxUint32)
@@ -265,6 +268,25 @@ func (r *scan) count() uint32 {
 	return n
 }
 
+// reference reads funcref or externref. What else later versions of WebAssembly have
+// for references is longer than a byte, and no guest of ours.
+func (r *scan) reference() byte {
+	b := r.byte()
+	if b != 0x70 && b != 0x6f {
+		r.fail(errMalformed)
+	}
+	return b
+}
+
+// valueType passes over a type: a number, a vector or a reference.
+func (r *scan) valueType() {
+	if b := r.byte(); b < 0x7b || b > 0x7f {
+		if b != 0x70 && b != 0x6f {
+			r.fail(errMalformed)
+		}
+	}
+}
+
 // signed passes over a signed LEB128 number.
 func (r *scan) signed() {
 	end := slices.IndexFunc(r.rest, func(b byte) bool { return b < 0x80 })
@@ -289,7 +311,7 @@ func (r *scan) expression() {
 		case 0x23, 0xd2: // global.get, ref.func
 			r.u32()
 		case 0xd0: // ref.null
-			r.byte()
+			r.reference()
 		case 0xfd: // v128.const
 			r.bytes(1 + 16)
 		default:
@@ -307,7 +329,7 @@ func (r *scan) imported() {
 		r.u32()
 	case 1, 2: // a table, a memory
 		if kind == 1 {
-			r.byte()
+			r.reference()
 		}
 		flags := r.byte()
 		r.u32()
@@ -315,7 +337,8 @@ func (r *scan) imported() {
 			r.u32()
 		}
 	case 3: // a global
-		r.bytes(2)
+		r.valueType()
+		r.byte() // whether it can be changed
 	default:
 		r.fail(errMalformed)
 	}
@@ -334,8 +357,12 @@ func (r *scan) element() {
 		}
 		r.expression()
 	}
-	if passive || indexed {
-		r.byte() // what the elements are
+	switch {
+	case !passive && !indexed:
+	case expressions:
+		r.reference()
+	case r.byte() != 0: // functions, by their index
+		r.fail(errMalformed)
 	}
 	for range r.count() {
 		if expressions {
