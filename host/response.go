@@ -66,8 +66,8 @@ func (r *response) Write(p []byte) (int, error) {
 	if r.discard {
 		return len(p), nil
 	}
-	if !r.e.has(vm.OnResponseBody) {
-		return len(p), r.send(p)
+	if !r.e.has(vm.OnResponseBody) || r.bodiless() {
+		return len(p), r.send(p) // of what has no body net/http takes the length at most
 	}
 	out, o := r.e.stream.ResponseBody(r.e.r.Context(), p, false)
 	if err := r.settle(o); err != nil {
@@ -119,10 +119,18 @@ func (r *response) replace(l *hostcall.LocalResponse) error {
 			r.header.Add(p.Key, p.Value)
 		}
 	}
+	if len(l.Body) > 0 && r.header.Get("Content-Type") == "" {
+		r.header.Set("Content-Type", "text/plain")
+	}
 	r.header.Set("Content-Length", strconv.Itoa(len(l.Body)))
 	w.WriteHeader(localStatus(l.Status))
 	_, err := w.Write(l.Body)
 	return err
+}
+
+// bodiless reports whether the response ends with its headers, whatever next writes.
+func (r *response) bodiless() bool {
+	return r.e.r.Method == http.MethodHead || r.status == http.StatusNoContent || r.status == http.StatusNotModified
 }
 
 // commit shows the headers to the guest, once.
@@ -130,6 +138,7 @@ func (r *response) commit(end bool) error {
 	if r.committed {
 		return nil
 	}
+	end = end || r.bodiless()
 	r.committed, r.follows = true, !end
 	if l := r.e.answer.response.Load(); l != nil && !r.e.answer.given {
 		r.e.answer.given = true
@@ -280,7 +289,7 @@ func (r *response) finish() {
 		return
 	}
 	ctx := r.e.r.Context()
-	if r.e.has(vm.OnResponseBody) && hasBody && len(trailers) == 0 {
+	if r.e.has(vm.OnResponseBody) && hasBody && !r.bodiless() && len(trailers) == 0 {
 		out, o := r.e.stream.ResponseBody(ctx, nil, true)
 		if r.settle(o) != nil || r.send(out) != nil || r.discard {
 			return
