@@ -8,7 +8,9 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,11 +18,19 @@ import (
 	"github.com/sallyport-auth/sallyport/testenv"
 )
 
+// idle is how many goroutines there may be when nothing runs: three for each connection
+// of a cluster that is kept for the next call, and the tests' own.
+const idle = 3*64 + 40
+
 // held returns what a process holds after a collection: bytes of the heap, and
 // goroutines. What closes in the background gets the time to.
 func held(t *testing.T, c *Chain) (heap uint64, goroutines int) {
 	t.Helper()
-	testenv.Eventually(t, 30*time.Second, "the end of the old filters", func() bool { return Open(c) == 1 })
+	if err := testenv.Poll(30*time.Second, func() bool { return Open(c) == 1 && runtime.NumGoroutine() <= idle }); err != nil {
+		var stacks strings.Builder
+		_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1)
+		t.Fatalf("%d filters are open, with %d goroutines: %s", Open(c), runtime.NumGoroutine(), stacks.String())
+	}
 	runtime.GC()
 	runtime.GC() // what had a finalizer
 	var m runtime.MemStats
@@ -40,6 +50,9 @@ func resident() (n uint64) {
 	_, _ = fmt.Sscan(string(data), &total, &n)
 	return n * uint64(os.Getpagesize())
 }
+
+// noise is what may be in the way of a collection, in bytes.
+const noise = 4 << 20
 
 // TestLeaks reloads a chain again and again while streams run, each of which uses what
 // can be left behind: properties, metrics, shared data, queues, calls, held bodies, and
@@ -119,12 +132,9 @@ func TestLeaks(t *testing.T) {
 		t.Errorf("%d of %d streams were not served, with %d traps", unserved, sent, traps)
 	}
 	for _, sizes := range [][]uint64{heaps, residents} {
-		if first, last := slices.Max(sizes[:5]), slices.Min(sizes[len(sizes)-5:]); last > first+first/4 {
+		if first, last := slices.Max(sizes[:5]), slices.Min(sizes[len(sizes)-5:]); last > first+first/4+noise {
 			t.Errorf("memory grows: %d", sizes)
 		}
-	}
-	if slices.Min(goroutines[len(goroutines)-5:]) > slices.Max(goroutines[:5])+10 {
-		t.Errorf("goroutines grow: %d", goroutines)
 	}
 	testenv.Evidence(t, "%d reloads and %d streams in %v, %d not served: heap %d, resident %d, goroutines %d", reloads, sent, time.Since(began).Round(time.Second), unserved, heaps, residents, goroutines)
 }
