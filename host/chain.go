@@ -18,7 +18,7 @@ import (
 // Plugin is one filter of a chain: a module, and how it is run.
 type Plugin struct {
 	Wasm   []byte // not to be changed once the chain has it
-	Config Config
+	Config Config // how it is run
 }
 
 // Chain is a row of filters, each with its module, root id and configuration. A
@@ -56,10 +56,7 @@ type member struct {
 	close  func(context.Context) error
 }
 
-var errNoPlugin = errors.New("host: a chain needs a filter")
-
-// ErrClosed is what Reload returns once the chain is closed.
-var ErrClosed = errors.New("host: the chain is closed")
+var errNoPlugin = ofKind(ErrConfig, errors.New("host: a chain needs a filter"))
 
 // NewChain starts a chain. It fails when New would fail for one of the filters.
 func NewChain(ctx context.Context, plugins ...Plugin) (*Chain, error) {
@@ -284,7 +281,8 @@ type FilterStats struct {
 	MemoryBytes      uint64 // linear memory of all workers
 	// Unavailable counts requests that no worker could take.
 	Unavailable uint64
-	Metrics     []Metric
+	// Metrics are what the guest has defined, in no order.
+	Metrics []Metric
 }
 
 // Stats returns how the filters are doing, first to last.

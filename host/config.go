@@ -19,7 +19,8 @@ type FailurePolicy int
 // The policies. The zero value denies.
 const (
 	FailClosed FailurePolicy = iota // 503
-	// FailOpen lets requests pass by the filter. It is not for filters that guard
+	// FailOpen lets requests that no worker can take pass by the filter. Those that a
+	// worker had when it ended are 503 all the same. It is not for filters that guard
 	// anything.
 	FailOpen
 )
@@ -59,9 +60,11 @@ type Config struct {
 	MemoryBytes uint64
 
 	// Deadline bounds a callback. The default is one second; a guest that takes
-	// longer is ended as if it had trapped. A negative Deadline is none, which
-	// makes calls up to twenty times cheaper, and lets a guest that spins freeze
-	// the whole process: only for modules that are known not to.
+	// longer is ended as if it had trapped, at its next loop or call; a hostcall under
+	// way is not interrupted. It costs a microsecond a callback and a check in every
+	// loop: a filter written in Go takes about three times as long. A negative
+	// Deadline is none, and lets a guest that spins freeze the whole process at the
+	// next garbage collection: only for modules that are known not to.
 	Deadline time.Duration
 
 	// Limits bound what a guest can make the host hold. The zero Limits are the
@@ -141,7 +144,7 @@ func (c Config) clusters() (callout.Clusters, error) {
 	for name, target := range c.Clusters {
 		cluster, err := callout.New(target)
 		if err != nil {
-			return nil, fmt.Errorf("host: cluster %q: %w", name, err)
+			return nil, ofKind(ErrConfig, fmt.Errorf("host: cluster %q: %w", name, err))
 		}
 		out[name] = cluster
 	}

@@ -59,7 +59,7 @@ func draw(input []byte) string {
 			case r.op >= uint32(len(hostileImports)):
 				r.op = opEnd + r.op%(opPast-opEnd)
 			}
-			if r.op == opSpin { // TestDeadline's
+			if r.op == opSpin || r.op == opCount { // TestDeadline's
 				r.op = opAction
 			}
 			word := [2]uint32{}

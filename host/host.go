@@ -49,8 +49,9 @@ type worker struct {
 	once  sync.Once // it is replaced once
 }
 
-// New compiles a module and starts its workers. It fails when the module is no
-// proxy-wasm module, imports what nobody provides, or refuses its configuration.
+// New compiles a module and starts its workers. The error is of one of the kinds
+// ErrConfig, ErrModule, ErrStart and ErrRefused. ctx is for the start only: the filter
+// runs until Close.
 func New(ctx context.Context, wasm []byte, config Config) (*Filter, error) {
 	return newFilter(ctx, wasm, config, newSpace(&shared.Queues{}), &shared.Metrics{})
 }
@@ -84,14 +85,21 @@ func newFilter(ctx context.Context, wasm []byte, config Config, s space, metrics
 	})
 	if err != nil {
 		f.stop()
-		return nil, fmt.Errorf("host: %w", err)
+		kind := ErrModule
+		if errors.Is(err, vm.ErrCache) {
+			kind = ErrConfig
+		}
+		return nil, ofKind(kind, fmt.Errorf("host: %w", err))
 	}
 	for i := range config.Workers {
 		s := &slot{index: i}
 		w, err := f.start(s)
 		if err != nil {
 			_ = f.Close(ctx)
-			return nil, fmt.Errorf("host: %w", err)
+			if errors.Is(err, ErrRefused) {
+				return nil, err
+			}
+			return nil, ofKind(ErrStart, fmt.Errorf("host: %w", err))
 		}
 		s.current.Store(w)
 		f.slots = append(f.slots, s)
@@ -185,7 +193,7 @@ func (f *Filter) start(s *slot) (*worker, error) {
 	}
 	if err != nil || !ok {
 		w.vm.Close()
-		return nil, errors.New("the module refuses its configuration")
+		return nil, ErrRefused
 	}
 	return w, nil
 }
@@ -287,7 +295,7 @@ func (f *Filter) Running() int {
 // Metric is a metric that guests have defined.
 type Metric struct {
 	Kind  string // counter, gauge, histogram
-	Name  string
+	Name  string // as the guest has given it
 	Value int64  // the sum of a histogram
 	Count uint64 // of a histogram
 }

@@ -92,6 +92,7 @@ const (
 	opSpin                 // for ever
 	opRecurse              // for ever
 	opRepeat               // the record before, as many times; statuses but the last are lost
+	opCount                // down from a number
 	opPast                 // one beyond the last
 )
 
@@ -209,6 +210,10 @@ func hostile() []byte {
 		c.get(0).i32(hostileRecord).op(0x6b).call(exec).set(2)
 		c.get(1).i32(1).op(0x6b).set(1).op(0x0c, 0).end().end()
 		c.get(2).ret()
+	})
+	special(opCount, func() {
+		c.get(0).load(4).set(1)
+		c.op(0x03, 0x40).get(1).i32(1).op(0x6b, 0x22, 1, 0x0d, 0).end() // tee, and again unless 0
 	})
 	functions = append(functions, c.i32(math.MaxUint32).end())
 

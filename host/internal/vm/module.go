@@ -125,7 +125,7 @@ func Compile(ctx context.Context, wasm []byte, limits Limits, register Registrar
 	built := m // what a return of nil below does not take away
 	if limits.CacheDir != "" {
 		if m.cache, err = openCache(limits.CacheDir); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", ErrCache, err)
 		}
 		config = config.WithCompilationCache(m.cache)
 	}
