@@ -63,7 +63,10 @@ func counting(t *testing.T) (url string, requests *atomic.Int64) {
 func TestServeAnyFilter(t *testing.T) {
 	url, requests := counting(t)
 	p := beginFilters(t, url, "--filter", testenv.Guest(t, "greeter"), "--filter-config", put(t, "name", "Jane"),
-		"--filter", testenv.Guest(t, "probe"), "--filter-config", put(t, "name", "p")).ready(t)
+		"--filter", testenv.Guest(t, "probe"), "--filter-config", put(t, "name", "p"), "--filter-vm-id", "v1", "--filter-vm-config", put(t, "vm", "settings")).ready(t)
+	if !strings.Contains(p.Log(), "probe p: VM v1 has settings") {
+		t.Errorf("the second filter has another VM: %s", p.Tail())
+	}
 	r := testenv.Raw(t, p.traffic, testenv.Request("GET", "/x%20y?q"))
 	if r.Status != 200 || r.Body != "gateway.example /x%20y?q trace p greeter Jane" || r.Header.Get("X-Greeting") != "hello from Jane" || r.Header.Get("X-Trace") != "p" {
 		t.Errorf("status %d %v: %s", r.Status, r.Header, r.Body)
