@@ -19,8 +19,7 @@ type FailurePolicy int
 // The policies. The zero value denies.
 const (
 	FailClosed FailurePolicy = iota // 503
-	// FailOpen lets requests that no worker can take pass by the filter. Those that a
-	// worker had when it ended are 503 all the same. It is not for filters that guard
+	// FailOpen lets requests pass by the filter. It is not for filters that guard
 	// anything.
 	FailOpen
 )

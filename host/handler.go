@@ -125,6 +125,10 @@ func (e *exchange) serve(next http.Handler) {
 		return
 	}
 	e.stream.Sync(func() { e.out = e.request(body) })
+	if e.out == nil {
+		e.local(badPath)
+		return
+	}
 	if !e.has(vm.OnResponseHeaders) && !e.has(vm.OnResponseBody) && !e.has(vm.OnResponseTrailers) && !body.active() {
 		next.ServeHTTP(e.w, e.out)
 		return
@@ -136,6 +140,10 @@ func (e *exchange) serve(next http.Handler) {
 
 // tooLarge is Envoy's answer to a request of which a guest holds too much.
 var tooLarge = &hostcall.LocalResponse{Status: http.StatusRequestEntityTooLarge, Body: []byte("Payload Too Large"), GRPC: -1}
+
+// badPath answers a request to which the guest has given a path that is none: what it
+// wanted to be asked for is not known, and the path before it is not it.
+var badPath = &hostcall.LocalResponse{Status: http.StatusBadRequest, GRPC: -1}
 
 // fillRequest shows a request as Envoy would: pseudo-headers first.
 func fillRequest(m *headers.Map, r *http.Request) {
@@ -165,7 +173,8 @@ func fillRequest(m *headers.Map, r *http.Request) {
 	}
 }
 
-// request returns the request for next: the client's, with the guest's changes.
+// request returns the request for next: the client's, with the guest's changes; nil when
+// there is no such request.
 func (e *exchange) request(body *requestBody) *http.Request {
 	m := e.stream.RequestMap()
 	if m.Edits == 0 && !body.active() {
@@ -189,10 +198,12 @@ func (e *exchange) request(body *requestBody) *http.Request {
 		out.Method = method
 	}
 	if path, ok := m.Get(":path"); ok && path != e.r.RequestURI {
-		if u, err := url.ParseRequestURI(path); err == nil {
-			u.Scheme, u.Host = e.r.URL.Scheme, e.r.URL.Host
-			out.URL, out.RequestURI = u, path
+		u, err := url.ParseRequestURI(path)
+		if err != nil || u.Scheme != "" || u.Host != "" {
+			return nil
 		}
+		u.Scheme, u.Host = e.r.URL.Scheme, e.r.URL.Host
+		out.URL, out.RequestURI = u, path
 	}
 	return out
 }

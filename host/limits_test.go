@@ -608,3 +608,20 @@ func TestQueueOfAnother(t *testing.T) {
 	}
 	ask(abi.OK, abi.NotFound)
 }
+
+// A request does not go to its old path because its new one cannot be read.
+func TestPathThatIsNone(t *testing.T) {
+	for path, want := range map[string]string{
+		"/new?q": "/new?q", "/%20": "/%20", "//host/x": "//host/x", "*": "*",
+		"": "", "x": "", "/%2": "", "/\x01": "", "http://elsewhere/": "",
+	} {
+		l := newLab(t, Config{})
+		got := ""
+		w := l.send(program(":path"+path, func(at uint32) []record {
+			return []record{do(op("proxy_replace_header_map_value"), 0, at, 5, at+5, uint32(len(path)))}
+		}), "", func(_ http.ResponseWriter, r *http.Request) { got = r.RequestURI })
+		if got != want || (w.Code == 200) != (want != "") {
+			t.Errorf("%q: next got %q, status %d", path, got, w.Code)
+		}
+	}
+}
