@@ -91,8 +91,6 @@ func (c call) u32(i int) uint32 { return uint32(c.args[i]) }
 // the guest's memory: good until it runs again.
 func (c call) bytes(i int) ([]byte, bool) { return c.vm.View(c.u32(i), c.u32(i+1)) }
 
-func (c call) string(i int) (string, bool) { return c.vm.ReadString(c.u32(i), c.u32(i+1)) }
-
 // pairs reads a list of pairs. What exceeds Envoy's bounds, or is no encoding of
 // a list, is an empty list.
 func (c call) pairs(i int) ([]abi.Pair, bool) {
