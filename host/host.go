@@ -25,7 +25,7 @@ type Filter struct {
 	module  *vm.Module
 	env     *hostcall.Env // of a VM, but for the metrics' ids
 	metrics *shared.Metrics
-	calls   callout.Clusters
+	caller  *callout.Caller
 	slots   []*slot
 	next    atomic.Uint32
 	failing atomic.Int64 // requests that no worker could take
@@ -71,12 +71,12 @@ func newFilter(ctx context.Context, wasm []byte, config Config, s space, metrics
 	if err != nil {
 		return nil, err
 	}
-	f := &Filter{config: config, calls: clusters, metrics: metrics}
-	caller := &callout.Caller{Clusters: clusters, Limits: config.Limits.hostcall()}
+	f := &Filter{config: config, metrics: metrics}
+	f.caller = &callout.Caller{Clusters: clusters, Limits: config.Limits.hostcall()}
 	f.env = &hostcall.Env{
 		Logger: config.Logger, LogLevel: config.logLevel(),
-		Data: s.data, Queues: s.queues, Limits: caller.Limits,
-		Call:    caller.Call,
+		Data: s.data, Queues: s.queues, Limits: f.caller.Limits,
+		Call:    f.caller.Call,
 		Foreign: f.foreign(),
 	}
 	f.ctx, f.stop = context.WithCancel(context.WithoutCancel(ctx))
@@ -272,7 +272,7 @@ func (f *Filter) Close(ctx context.Context) error {
 		}
 	}
 	f.work.Wait()
-	f.calls.Close()
+	f.caller.Close()
 	return f.module.Close(ctx)
 }
 

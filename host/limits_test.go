@@ -322,18 +322,20 @@ func TestCallBounds(t *testing.T) {
 func TestCallAnswerBounds(t *testing.T) {
 	url, _, _ := callouts(t)
 	for _, test := range []struct {
-		path   string
-		limits Limits
+		path    string
+		timeout uint32 // ms
+		limits  Limits
 	}{
-		{"/large", Limits{CallBytes: 99}},
-		{"/large", Limits{AllCallBytes: 99}},
-		{"/header", Limits{}},
-		{"/hang", Limits{CallTimeout: 10 * time.Millisecond}},
+		{"/large", 0, Limits{CallBytes: 99}},
+		{"/large", 0, Limits{AllCallBytes: 99}},
+		{"/header", 0, Limits{}},
+		{"/hang", 0, Limits{CallTimeout: 10 * time.Millisecond}},
+		{"/hang", 3_600_000, Limits{CallTimeout: 10 * time.Millisecond}},
 	} {
 		l := newLab(t, Config{Clusters: map[string]string{"c": url}, Limits: test.limits})
 		data, size := callProgram(test.path)
 		l.send(program(data, func(at uint32) []record {
-			list := []record{do(op("proxy_http_call"), at, 1, at+1, size, 0, 0, 0, 0, 0, 60), do(opEnd)}
+			list := []record{do(op("proxy_http_call"), at, 1, at+1, size, 0, 0, 0, 0, test.timeout, 60), do(opEnd)}
 			for range 8 { // more callbacks than there are
 				list = append(list, do(op("proxy_get_status"), 64, 68, 72), do(opEnd))
 			}
@@ -624,4 +626,23 @@ func TestPathThatIsNone(t *testing.T) {
 			t.Errorf("%q: next got %q, status %d", path, got, w.Code)
 		}
 	}
+}
+
+// What a guest prints is looked at for a MiB, however much it says it is: a thousand
+// buffers may all be the same memory.
+func TestPrintedBytes(t *testing.T) {
+	const buffers, size = 1024, 0xe000
+	l := newLab(t, Config{Limits: Limits{LogBytes: 8 << 20}})
+	l.run(t, strings.Repeat("\x00\x10\x01\x00\x00\xe0\x00\x00", buffers), "", func(at uint32) []step {
+		return []step{plain(opGrow, 1), call(abi.OK, "fd_write", 1, at, buffers, 64)}
+	})
+	if n := len(l.log.String()); n != 1<<20 {
+		t.Errorf("%d bytes were logged", n)
+	}
+	v := l.slots[0].current.Load().vm
+	_ = v.Do(func() {
+		if b, _ := v.View(64, 4); binary.LittleEndian.Uint32(b) != buffers*size {
+			t.Errorf("fd_write has written %x bytes", b)
+		}
+	})
 }

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -71,9 +72,12 @@ const errTarget = targetError("expected http://host:port, https://host:port or u
 // Clusters are the clusters by name.
 type Clusters map[string]Cluster
 
-// Close closes the connections that nobody uses.
-func (cs Clusters) Close() {
-	for _, c := range cs {
+// Close waits for the calls under way, whose root contexts have been stopped, and closes
+// all connections. A transport that still works on a request keeps its connection for
+// the next one, whatever it has been told before.
+func (cr *Caller) Close() {
+	cr.calls.Wait()
+	for _, c := range cr.Clusters {
 		if t, ok := c.Transport.(interface{ CloseIdleConnections() }); ok {
 			t.CloseIdleConnections()
 		}
@@ -85,6 +89,7 @@ type Caller struct {
 	Clusters Clusters
 	Limits   hostcall.Limits
 	held     atomic.Int64 // bytes of bodies of calls under way
+	calls    sync.WaitGroup
 }
 
 // Call starts a call for a root context; its answer comes with CallDone, never
@@ -113,11 +118,11 @@ func (cr *Caller) Call(root *vm.Root, c hostcall.Call) (id uint32, status abi.St
 		return 0, abi.BadArgument
 	}
 	id = root.NewCall(cancel)
-	go func() {
+	cr.calls.Go(func() {
 		defer share.giveBack()
 		defer cancel()
 		root.CallDone(id, do(cluster, req, share))
-	}()
+	})
 	return id, abi.OK
 }
 
