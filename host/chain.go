@@ -20,7 +20,7 @@ import (
 // Plugin is one filter of a chain: a module, and how it is run.
 type Plugin struct {
 	Wasm   []byte // not to be changed once the chain has it
-	Config Config
+	Config Config // how it is run
 }
 
 // Chain is a row of filters, each with its module, root id and configuration. A
@@ -38,6 +38,7 @@ type Chain struct {
 
 	mu     sync.Mutex // orders reloads, and guards what follows
 	spaces map[string]space
+	queues shared.Queues
 	closed bool
 
 	members sync.Map // *member → struct{}: the filters that are not closed yet
@@ -58,10 +59,7 @@ type member struct {
 	close  func(context.Context) error
 }
 
-var errNoPlugin = errors.New("host: a chain needs a filter")
-
-// ErrClosed is what Reload returns once the chain is closed.
-var ErrClosed = errors.New("host: the chain is closed")
+var errNoPlugin = ofKind(ErrConfig, errors.New("host: a chain needs a filter"))
 
 // NewChain starts a chain. It fails when New would fail for one of the filters.
 func NewChain(ctx context.Context, plugins ...Plugin) (*Chain, error) {
@@ -98,7 +96,7 @@ func (c *Chain) Reload(ctx context.Context, plugins ...Plugin) error {
 		s, ok := c.spaces[p.Config.VMID]
 		if !ok {
 			if s, ok = spaces[p.Config.VMID]; !ok {
-				s = newSpace()
+				s = newSpace(&c.queues)
 			}
 		}
 		spaces[p.Config.VMID] = s
@@ -116,6 +114,11 @@ func (c *Chain) Reload(ctx context.Context, plugins ...Plugin) error {
 		}
 		m.users.Add(1)
 		next.members = append(next.members, m)
+	}
+	for vmID := range c.spaces {
+		if _, stays := spaces[vmID]; !stays {
+			c.queues.Forget(vmID)
+		}
 	}
 	c.spaces = spaces
 	c.current.Store(next)
@@ -146,7 +149,7 @@ func memberName(plugins []Plugin, i int) string {
 func (p Plugin) sharesVM(o Plugin) bool {
 	a, b := p.Config.withDefaults(), o.Config.withDefaults()
 	return a.VMID == b.VMID && bytes.Equal(a.VMConfig, b.VMConfig) && slices.Equal(a.Env, b.Env) && a.Workers == b.Workers &&
-		a.MemoryBytes == b.MemoryBytes && a.Deadline == b.Deadline && a.CacheDir == b.CacheDir && bytes.Equal(p.Wasm, o.Wasm)
+		a.MemoryBytes == b.MemoryBytes && a.Deadline == b.Deadline && a.Limits == b.Limits && a.CacheDir == b.CacheDir && bytes.Equal(p.Wasm, o.Wasm)
 }
 
 // member returns the filter that runs a plugin: one of the old generation, or a
@@ -161,7 +164,7 @@ func (c *Chain) member(ctx context.Context, name string, p Plugin, s space, old 
 			if m.plugin.same(p) && m.filter.base == base {
 				return m, nil
 			}
-			metrics = m.filter.env.Metrics.Successor()
+			metrics = m.filter.metrics.Successor()
 		}
 	}
 	f, err := newFilter(ctx, p.Wasm, p.Config, s, metrics, base)
@@ -316,7 +319,8 @@ type FilterStats struct {
 	MemoryBytes      uint64 // linear memory of all workers
 	// Unavailable counts requests that no worker could take.
 	Unavailable uint64
-	Metrics     []Metric
+	// Metrics are what the guest has defined, in no order.
+	Metrics []Metric
 }
 
 // Stats returns how the filters are doing, first to last.

@@ -134,6 +134,10 @@ func (e *exchange) serve(next http.Handler) {
 		return
 	}
 	e.stream.Sync(func() { e.out = e.request(body) })
+	if e.out == nil {
+		e.local(badPath)
+		return
+	}
 	if !e.sees() && !body.active() {
 		next.ServeHTTP(e.w, e.out)
 		return
@@ -145,6 +149,10 @@ func (e *exchange) serve(next http.Handler) {
 
 // tooLarge is Envoy's answer to a request of which a guest holds too much.
 var tooLarge = &hostcall.LocalResponse{Status: http.StatusRequestEntityTooLarge, Details: "request_payload_too_large", Body: []byte("Payload Too Large"), GRPC: -1}
+
+// badPath answers a request to which the guest has given a path that is none: what it
+// wanted to be asked for is not known, and the path before it is not it.
+var badPath = &hostcall.LocalResponse{Status: http.StatusBadRequest, GRPC: -1}
 
 // fillRequest shows a request as Envoy would: pseudo-headers first.
 func fillRequest(m *headers.Map, r *http.Request) {
@@ -174,7 +182,8 @@ func fillRequest(m *headers.Map, r *http.Request) {
 	}
 }
 
-// request returns the request for next: the client's, with the guest's changes.
+// request returns the request for next: the client's, with the guest's changes; nil when
+// there is no such request.
 func (e *exchange) request(body *requestBody) *http.Request {
 	m := e.stream.RequestMap()
 	if m.Edits == 0 && !body.active() {
@@ -200,10 +209,12 @@ func (e *exchange) request(body *requestBody) *http.Request {
 		out.Method = method
 	}
 	if path, ok := m.Get(":path"); ok && path != e.r.RequestURI {
-		if u, err := url.ParseRequestURI(path); err == nil {
-			u.Scheme, u.Host = e.r.URL.Scheme, e.r.URL.Host
-			out.URL, out.RequestURI = u, path
+		u, err := url.ParseRequestURI(path)
+		if err != nil || u.Scheme != "" || u.Host != "" {
+			return nil
 		}
+		u.Scheme, u.Host = e.r.URL.Scheme, e.r.URL.Host
+		out.URL, out.RequestURI = u, path
 	}
 	return out
 }
@@ -280,6 +291,14 @@ func (e *exchange) sendLocal(status int, body []byte) {
 	if e.w.Header()["Content-Length"] == nil { // net/http would add one
 		_ = http.NewResponseController(e.w).Flush()
 	}
+}
+
+// localStatus returns the status of a guest's response: 500 for what is none.
+func localStatus(status int) int {
+	if status < 200 || status > 599 {
+		return http.StatusInternalServerError
+	}
+	return status
 }
 
 func isGRPC(contentType string) bool {

@@ -24,8 +24,9 @@ import (
 type Filter struct {
 	config  Config
 	module  *vm.Module
-	env     *hostcall.Env
-	calls   callout.Clusters
+	env     *hostcall.Env // of a VM, but for the metrics' ids: vmEnv
+	metrics *shared.Metrics
+	caller  *callout.Caller
 	slots   []*slot
 	next    atomic.Uint32
 	failing atomic.Int64 // requests that no worker could take
@@ -70,22 +71,21 @@ func (f *Filter) plugin() vm.Plugin {
 	return p
 }
 
-// errRefused is what a module says that refuses to start or to be configured.
-var errRefused = errors.New("the module refuses its configuration")
-
-// New compiles a module and starts its workers. It fails when the module is no
-// proxy-wasm module, imports what nobody provides, or refuses its configuration.
+// New compiles a module and starts its workers. The error is of one of the kinds
+// ErrConfig, ErrModule, ErrStart and ErrRefused. ctx is for the start only: the filter
+// runs until Close.
 func New(ctx context.Context, wasm []byte, config Config) (*Filter, error) {
-	return newFilter(ctx, wasm, config, newSpace(), &shared.Metrics{}, nil)
+	return newFilter(ctx, wasm, config, newSpace(&shared.Queues{}), &shared.Metrics{}, nil)
 }
 
-// space is what the filters of one VMID share, as the VMs of one vm_id do in Envoy.
+// space is what the filters of one VMID share, as the VMs of one vm_id do in Envoy. The
+// queues are those of the chain: whoever knows the vm_id of another may put in messages.
 type space struct {
 	data   *shared.Data
 	queues *shared.Queues
 }
 
-func newSpace() space { return space{&shared.Data{}, &shared.Queues{}} }
+func newSpace(queues *shared.Queues) space { return space{&shared.Data{}, queues} }
 
 // newFilter makes a filter with VMs of its own, or one in the VMs of base.
 func newFilter(ctx context.Context, wasm []byte, config Config, s space, metrics *shared.Metrics, base *Filter) (*Filter, error) {
@@ -94,43 +94,58 @@ func newFilter(ctx context.Context, wasm []byte, config Config, s space, metrics
 	if err != nil {
 		return nil, err
 	}
-	f := &Filter{config: config, calls: clusters, base: base}
 	if base != nil {
-		metrics = base.env.Metrics // their ids are those of the VM
+		metrics = base.metrics // their ids are those of the VM
 	}
+	f := &Filter{config: config, metrics: metrics, base: base}
+	f.caller = &callout.Caller{Clusters: clusters, Limits: config.Limits.hostcall()}
 	f.env = &hostcall.Env{
 		Logger: config.Logger, LogLevel: config.logLevel(),
-		Data: s.data, Queues: s.queues, Metrics: metrics,
-		Call: clusters.Call, GRPC: clusters.GRPC,
+		Data: s.data, Queues: s.queues, Limits: f.caller.Limits,
+		Call: f.caller.Call, GRPC: f.caller.GRPC,
 		Foreign: f.foreign(),
 	}
 	f.ctx, f.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if base != nil {
 		f.module = base.module
-		if err = f.canary(); err == nil {
+	} else if err = f.compile(ctx, wasm); err != nil {
+		f.stop()
+		return nil, err
+	}
+	if err = f.canary(); err == nil {
+		if base != nil {
 			err = base.follow(f)
+		} else {
+			err = f.startAll()
 		}
-	} else {
-		err = f.startAll(ctx, wasm)
 	}
 	if err != nil {
 		_ = f.Close(ctx)
-		return nil, fmt.Errorf("host: %w", err)
+		if errors.Is(err, ErrRefused) {
+			return nil, err
+		}
+		return nil, ofKind(ErrStart, fmt.Errorf("host: %w", err))
 	}
 	return f, nil
 }
 
-// startAll compiles the module and starts the workers.
-func (f *Filter) startAll(ctx context.Context, wasm []byte) (err error) {
+// compile compiles the module.
+func (f *Filter) compile(ctx context.Context, wasm []byte) (err error) {
 	f.module, err = vm.Compile(ctx, wasm, f.config.limits(), func(ctx context.Context, r wazero.Runtime, version string) error {
 		return errors.Join(wasi.Register(ctx, r, f.config.Env, guestOutput), hostcall.Register(ctx, r, version))
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		return nil
 	}
-	if err := f.canary(); err != nil {
-		return err
+	kind := ErrModule
+	if errors.Is(err, vm.ErrCache) {
+		kind = ErrConfig
 	}
+	return ofKind(kind, fmt.Errorf("host: %w", err))
+}
+
+// startAll starts the workers.
+func (f *Filter) startAll() error {
 	for i := range f.config.Workers {
 		s := &slot{index: i}
 		w, _, err := f.start(s)
@@ -144,12 +159,19 @@ func (f *Filter) startAll(ctx context.Context, wasm []byte) (err error) {
 	return nil
 }
 
+// vmEnv returns the Env of a new VM.
+func (f *Filter) vmEnv() *hostcall.Env {
+	env := *f.env
+	env.Metrics = f.metrics.IDs()
+	return &env
+}
+
 // canary starts the plugin once in a VM that is thrown away, as Envoy does before any
 // worker has to do with it.
 func (f *Filter) canary() error {
-	env := *f.env
+	env := f.vmEnv()
 	env.Logger = env.Logger.With("canary", true)
-	v, err := f.module.NewVM(f.ctx, 0, &env, nil)
+	v, err := f.module.NewVM(f.ctx, 0, env, nil)
 	if err != nil {
 		return err
 	}
@@ -167,7 +189,7 @@ func (f *Filter) canary() error {
 	}
 	v.Close()
 	if err != nil || !ok {
-		return errRefused
+		return ErrRefused
 	}
 	return nil
 }
@@ -187,33 +209,32 @@ func (f *Filter) follow(o *Filter) error {
 		os.current.Store(fw)
 		o.slots = append(o.slots, os)
 		if !ok {
-			return errRefused
+			return ErrRefused
 		}
 	}
 	f.followers = append(f.followers, o)
 	return nil
 }
 
-// unfollow ends a plugin in the VMs of the filter.
-func (f *Filter) unfollow(o *Filter) {
+// unfollow ends a plugin in the VMs of the filter; false when it has put off its end in
+// one of them.
+func (f *Filter) unfollow(o *Filter) (ended bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.followers = slices.DeleteFunc(f.followers, func(g *Filter) bool { return g == o })
+	ended = true
 	for _, s := range o.slots {
 		w := s.current.Load()
-		_ = w.vm.Do(func() { w.end() })
+		_ = w.vm.Do(func() { ended = w.end() && ended })
 	}
+	return ended
 }
 
-// end ends the plugin of a worker. The VM's lock is held.
-func (w *worker) end() {
-	if w.root != nil {
-		w.root.End()
-	}
-}
+// end ends the plugin of a worker, unless it puts that off. The VM's lock is held.
+func (w *worker) end() (ended bool) { return w.root == nil || w.root.End() }
 
 // guestOutput writes what guests print.
-func guestOutput(ctx context.Context, isError bool, text string) {
+func guestOutput(ctx context.Context, isError bool, text []byte) {
 	level := abi.Info
 	if isError {
 		level = abi.Error
@@ -294,7 +315,7 @@ func (f *Filter) markReady(c vm.Context) {
 // start makes a worker for a slot, and those of the filters that share its VM.
 func (f *Filter) start(s *slot) (w *worker, followers []*worker, err error) {
 	w = newWorker(f, new(atomic.Bool))
-	w.vm, err = f.module.NewVM(f.ctx, s.index, f.env, func(why error) {
+	w.vm, err = f.module.NewVM(f.ctx, s.index, f.vmEnv(), func(why error) {
 		w.dead.Store(true)
 		f.config.Logger.Error("a worker of the filter has ended", "filter", f.config.Name, "worker", s.index, "error", why)
 		f.gone(s, w)
@@ -319,7 +340,7 @@ func (f *Filter) start(s *slot) (w *worker, followers []*worker, err error) {
 	}
 	if err != nil || !ok {
 		w.vm.Close()
-		return nil, nil, errRefused
+		return nil, nil, ErrRefused
 	}
 	return w, followers, nil
 }
@@ -409,18 +430,19 @@ func (f *Filter) pick() *worker {
 // stop the server first.
 func (f *Filter) Close(ctx context.Context) error {
 	f.stop()
-	defer f.calls.Close()
 	if f.base != nil {
-		f.base.unfollow(f)
+		if f.base.unfollow(f) {
+			f.caller.Close()
+		} else {
+			go f.caller.Close() // what it still calls ends with it, or with the VM
+		}
 		return nil
 	}
 	for _, s := range f.slots {
 		f.shut(s, s.current.Load())
 	}
 	f.work.Wait()
-	if f.module == nil {
-		return nil
-	}
+	f.caller.Close()
 	return f.module.Close(ctx)
 }
 
@@ -443,7 +465,7 @@ func (f *Filter) Running() int {
 // Metric is a metric that guests have defined.
 type Metric struct {
 	Kind  string // counter, gauge, histogram
-	Name  string
+	Name  string // as the guest has given it
 	Value int64  // the sum of a histogram
 	Count uint64 // of a histogram
 }
@@ -452,10 +474,7 @@ type Metric struct {
 // filters with one VM are the first one's.
 func (f *Filter) Metrics() []Metric {
 	var out []Metric
-	if f.base != nil {
-		return nil
-	}
-	for _, m := range f.env.Metrics.All() {
+	for _, m := range f.metrics.All() {
 		kind := [...]string{"counter", "gauge", "histogram"}[m.Kind]
 		out = append(out, Metric{Kind: kind, Name: m.Name, Value: m.Value(), Count: m.Count()})
 	}

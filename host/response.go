@@ -69,8 +69,8 @@ func (r *response) Write(p []byte) (int, error) {
 	if r.discard {
 		return len(p), nil
 	}
-	if !r.e.has(vm.OnResponseBody) {
-		return len(p), r.send(p)
+	if !r.e.has(vm.OnResponseBody) || r.bodiless() {
+		return len(p), r.send(p) // of what has no body net/http takes the length at most
 	}
 	out, o := r.e.stream.ResponseBody(r.e.r.Context(), p, false)
 	if err := r.settle(o); err != nil {
@@ -142,7 +142,7 @@ func (r *response) replace(l *hostcall.LocalResponse) error {
 		r.header.Set("Content-Type", "text/plain")
 	}
 	r.header.Set("Content-Length", strconv.Itoa(len(l.Body)))
-	w.WriteHeader(max(l.Status, 200))
+	w.WriteHeader(localStatus(l.Status))
 	_, err := w.Write(l.Body)
 	return err
 }
@@ -150,11 +150,17 @@ func (r *response) replace(l *hostcall.LocalResponse) error {
 // viaUpstream is Envoy's word for a response that comes from the upstream.
 var viaUpstream = "via_upstream"
 
+// bodiless reports whether the response ends with its headers, whatever next writes.
+func (r *response) bodiless() bool {
+	return r.e.r.Method == http.MethodHead || r.status == http.StatusNoContent || r.status == http.StatusNotModified
+}
+
 // commit shows the headers to the guest, once.
 func (r *response) commit(end bool) error {
 	if r.committed {
 		return nil
 	}
+	end = end || r.bodiless()
 	r.committed, r.follows = true, !end
 	if l := r.e.answer.response.Load(); l != nil && !r.e.answer.given {
 		r.e.answer.given = true
@@ -250,9 +256,10 @@ func (r *response) takeOver() {
 		return
 	}
 	had := r.header.Get("Content-Length") != ""
+	_, typed := r.header["Content-Type"]
 	m.Export(r.header)
-	if _, ok := r.header["Content-Type"]; !ok {
-		r.header["Content-Type"] = nil // net/http would guess one
+	if _, is := r.header["Content-Type"]; typed && !is {
+		r.header["Content-Type"] = nil // next does not want it guessed, or the guest has removed it
 	}
 	r.early = had && r.header.Get("Content-Length") == ""
 	if text, ok := m.Get(":status"); ok {
@@ -321,7 +328,7 @@ func (r *response) finish() {
 		return
 	}
 	ctx := r.e.r.Context()
-	if r.e.has(vm.OnResponseBody) && hasBody && len(trailers) == 0 {
+	if r.e.has(vm.OnResponseBody) && hasBody && !r.bodiless() && len(trailers) == 0 {
 		out, o := r.e.stream.ResponseBody(ctx, nil, true)
 		if r.settle(o) != nil || r.send(out) != nil || r.discard {
 			return

@@ -11,8 +11,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/host/internal/headers"
@@ -21,14 +24,10 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/abi"
 )
 
-// Bounds. Envoy buffers up to 32 MiB of an answer by default, which a few calls to
-// somebody hostile would make a few hundred.
-const (
-	maxCalls  = 1024 // of one root context at a time
-	maxAnswer = 8 << 20
-	// maxTimeout is what "no time-out" becomes: nothing waits for ever here.
-	maxTimeout = time.Hour
-)
+// maxAnswerHeader bounds the headers of an answer, in bytes, near to Envoy's 60 KiB. The
+// other bounds are hostcall.Limits. Envoy buffers up to 32 MiB of an answer by default,
+// which a few calls to somebody hostile would make a few hundred.
+const maxAnswerHeader = 64 << 10
 
 // Cluster is where a name leads.
 type Cluster struct {
@@ -71,6 +70,8 @@ func transport(dial func(context.Context, string, string) (net.Conn, error), htt
 		MaxIdleConnsPerHost: 64,
 		IdleConnTimeout:     90 * time.Second,
 		DisableCompression:  true,
+
+		MaxResponseHeaderBytes: maxAnswerHeader,
 	}
 	if http2 {
 		t.Protocols = new(http.Protocols)
@@ -89,9 +90,20 @@ const errTarget = targetError("expected http://host:port, https://host:port, h2c
 // Clusters are the clusters by name.
 type Clusters map[string]Cluster
 
-// Close closes the connections that nobody uses.
-func (cs Clusters) Close() {
-	for _, c := range cs {
+// Caller makes the calls of a filter within limits.
+type Caller struct {
+	Clusters Clusters
+	Limits   hostcall.Limits
+	held     atomic.Int64 // bytes of bodies and messages of calls under way
+	calls    sync.WaitGroup
+}
+
+// Close waits for the calls under way, whose root contexts have been stopped, and closes
+// all connections. A transport that still works on a request keeps its connection for
+// the next one, whatever it has been told before.
+func (cr *Caller) Close() {
+	cr.calls.Wait()
+	for _, c := range cr.Clusters {
 		for _, t := range []http.RoundTripper{c.Transport, c.GRPC} {
 			if t, ok := t.(interface{ CloseIdleConnections() }); ok {
 				t.CloseIdleConnections()
@@ -102,30 +114,41 @@ func (cs Clusters) Close() {
 
 // Call starts a call for a root context; its answer comes with CallDone, never
 // before Call has returned.
-func (cs Clusters) Call(root *vm.Root, c hostcall.Call) (id uint32, status abi.Status) {
-	cluster, ok := cs[c.Cluster]
+func (cr *Caller) Call(root *vm.Root, c hostcall.Call) (id uint32, status abi.Status) {
+	cluster, ok := cr.Clusters[c.Cluster]
 	if !ok {
 		return 0, abi.BadArgument
 	}
-	if root.Calls() >= maxCalls {
+	if root.Calls() >= cr.Limits.Calls {
 		return 0, abi.InternalFailure
 	}
-	timeout := c.Timeout
-	if timeout == 0 {
-		timeout = maxTimeout
+	timeout := cr.timeout(c.Timeout)
+	share := &share{of: cr}
+	if !share.take(len(c.Body)) {
+		return 0, abi.InternalFailure
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	req, err := request(ctx, cluster, c)
 	if err != nil {
 		cancel()
+		share.giveBack()
 		return 0, abi.BadArgument
 	}
 	id = root.NewCall(vm.HTTPCall, httpCall(cancel))
-	go func() {
+	cr.calls.Go(func() {
+		defer share.giveBack()
 		defer cancel()
-		root.CallDone(id, do(cluster, req))
-	}()
+		root.CallDone(id, do(cluster, req, share))
+	})
 	return id, abi.OK
+}
+
+// timeout returns the time-out of a call for which the guest wants one, 0 for none.
+func (cr *Caller) timeout(wanted time.Duration) time.Duration {
+	if wanted == 0 {
+		return cr.Limits.CallTimeout // nothing waits for ever here
+	}
+	return min(wanted, cr.Limits.CallTimeout)
 }
 
 // httpCall is an HTTP call under way.
@@ -136,6 +159,51 @@ func (c httpCall) Cancel() { c() }
 
 // Send implements vm.UnderWay.
 func (httpCall) Send([]byte, bool) abi.Status { return abi.BadArgument }
+
+// share is what one side of a call takes of the bytes that all may hold.
+type share struct {
+	of   *Caller
+	held int
+}
+
+// take asks for n more bytes.
+func (s *share) take(n int) bool {
+	if s.of.held.Add(int64(n)) > int64(s.of.Limits.AllCallBytes) {
+		s.of.held.Add(int64(-n))
+		return false
+	}
+	s.held += n
+	return true
+}
+
+// give gives n bytes back.
+func (s *share) give(n int) {
+	s.of.held.Add(int64(-n))
+	s.held -= n
+}
+
+func (s *share) giveBack() { s.give(s.held) }
+
+var errAnswer = errors.New("the answer is larger than it may be")
+
+// read reads an answer's body, or a message of it.
+func (s *share) read(r io.Reader) ([]byte, error) {
+	body := make([]byte, 0, 512)
+	for {
+		body = slices.Grow(body, 1)
+		n, err := r.Read(body[len(body):cap(body)])
+		if len(body)+n > s.of.Limits.CallBytes || !s.take(n) {
+			return nil, errAnswer
+		}
+		body = body[:len(body)+n]
+		if err == io.EOF {
+			return body, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
 
 // request builds the request from the guest's pairs.
 func request(ctx context.Context, cluster Cluster, c hostcall.Call) (*http.Request, error) {
@@ -179,7 +247,7 @@ func request(ctx context.Context, cluster Cluster, c hostcall.Call) (*http.Reque
 
 // do makes the call; nil for a failure. What fails before there is a response has the
 // answer of Envoy's router, which stands between a guest and the network there.
-func do(cluster Cluster, req *http.Request) *vm.CallResponse {
+func do(cluster Cluster, req *http.Request, share *share) *vm.CallResponse {
 	res, err := cluster.Transport.RoundTrip(req)
 	switch {
 	case err == nil:
@@ -191,8 +259,8 @@ func do(cluster Cluster, req *http.Request) *vm.CallResponse {
 		return routers(http.StatusServiceUnavailable, unreachable(err))
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	if err != nil || len(body) > maxAnswer {
+	body, err := share.read(res.Body)
+	if err != nil {
 		return nil
 	}
 	out := &vm.CallResponse{Body: body}

@@ -1,7 +1,6 @@
 package callout
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -32,24 +31,27 @@ const (
 const maxUnsent = 1 << 20
 
 // GRPC starts a gRPC call or stream for a root context.
-func (cs Clusters) GRPC(root *vm.Root, c hostcall.GRPCCall) (id uint32, status abi.Status) {
-	name, cluster, ok := cs.service(c.Service)
+func (cr *Caller) GRPC(root *vm.Root, c hostcall.GRPCCall) (id uint32, status abi.Status) {
+	name, cluster, ok := cr.Clusters.service(c.Service)
 	if !ok {
 		return 0, abi.ParseFailure
 	}
-	if root.Calls() >= maxCalls {
+	if root.Calls() >= cr.Limits.Calls {
 		return 0, abi.InternalFailure
 	}
-	timeout := c.Timeout
-	if timeout == 0 {
-		timeout = maxTimeout
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	g := &grpcCall{root: root, cancel: cancel, stream: c.Stream}
+	ctx, cancel := context.WithTimeout(context.Background(), cr.timeout(c.Timeout))
+	g := &grpcCall{root: root, cancel: cancel, stream: c.Stream, sends: share{of: cr}, gets: share{of: cr}}
 	g.more = sync.NewCond(&g.mu)
+	if !c.Stream {
+		if status := g.Send(c.Message, true); status != abi.OK {
+			cancel()
+			return 0, status
+		}
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, cluster.Scheme+"://"+cluster.Host, g)
 	if err != nil {
 		cancel()
+		g.end()
 		return 0, abi.BadArgument
 	}
 	req.URL = &url.URL{Scheme: cluster.Scheme, Host: cluster.Host, Path: "/" + c.Name + "/" + c.Method}
@@ -68,13 +70,13 @@ func (cs Clusters) GRPC(root *vm.Root, c hostcall.GRPCCall) (id uint32, status a
 		if c.Timeout > 0 {
 			req.Header.Set("Grpc-Timeout", strconv.FormatInt(c.Timeout.Milliseconds(), 10)+"m")
 		}
-		_ = g.Send(c.Message, true) // nothing is unsent yet
 	}
 	g.id = root.NewCall(kind, g)
-	go func() {
+	cr.calls.Go(func() {
+		defer g.end()
 		defer cancel()
 		g.run(cluster.GRPC, req)
-	}()
+	})
 	return g.id, abi.OK
 }
 
@@ -99,26 +101,51 @@ type grpcCall struct {
 	id     uint32
 	cancel context.CancelFunc
 	stream bool
+	gets   share // what has come and is with the guest
 
-	mu     sync.Mutex // guards what follows
-	more   *sync.Cond // unsent, ended or closed has changed
-	unsent []byte
-	ended  bool // nothing more will be sent
-	closed bool // nobody sends any more
+	mu      sync.Mutex // guards what follows
+	more    *sync.Cond // unsent, ended or closed has changed
+	sends   share      // what is unsent
+	unsent  []byte
+	ended   bool // nothing more will be sent
+	closed  bool // nobody sends any more
+	givenUp bool // by the guest
+	over    bool
 }
 
 // Cancel implements vm.UnderWay.
 func (g *grpcCall) Cancel() {
 	g.cancel()
+	g.mu.Lock()
+	if !g.givenUp && !g.over {
+		g.givenUp = true
+		g.root.GivenUp.Add(1)
+	}
+	g.mu.Unlock()
 	_ = g.Close()
 }
 
-// Send implements vm.UnderWay.
+// end gives back what the call has taken.
+func (g *grpcCall) end() {
+	_ = g.Close()
+	g.gets.giveBack()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.over = true
+	if g.givenUp {
+		g.root.GivenUp.Add(-1)
+	}
+}
+
+// Send implements vm.UnderWay. What is sent when nobody sends any more is lost.
 func (g *grpcCall) Send(message []byte, end bool) abi.Status {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.closed {
+		return abi.OK
+	}
 	if message != nil || !end || !g.stream {
-		if len(g.unsent)+len(message) > maxUnsent && len(g.unsent) > 0 {
+		if len(g.unsent)+len(message) > maxUnsent && len(g.unsent) > 0 || !g.sends.take(prefixBytes+len(message)) {
 			return abi.InternalFailure
 		}
 		g.unsent = append(g.unsent, 0)
@@ -141,7 +168,10 @@ func (g *grpcCall) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n := copy(p, g.unsent)
-	g.unsent = g.unsent[n:]
+	g.sends.give(n)
+	if g.unsent = g.unsent[n:]; len(g.unsent) == 0 {
+		g.unsent = nil // which holds what has been sent
+	}
 	return n, nil
 }
 
@@ -149,7 +179,8 @@ func (g *grpcCall) Read(p []byte) (int, error) {
 func (g *grpcCall) Close() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.closed = true
+	g.closed, g.unsent = true, nil
+	g.sends.giveBack()
 	g.more.Broadcast()
 	return nil
 }
@@ -196,13 +227,12 @@ const viaUpstream = "via_upstream"
 // messages reads the messages of a response, and its end.
 func (g *grpcCall) messages(ctx context.Context, res *http.Response) {
 	var only []byte
-	total := 0
 	for {
-		message, err := readMessage(res.Body)
+		message, err := g.gets.message(res.Body)
 		if err == io.EOF {
 			break
 		}
-		if total += len(message); err != nil || !g.stream && (only != nil || total > maxAnswer) {
+		if err != nil || !g.stream && only != nil {
 			text := ""
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				text = timedOut
@@ -210,22 +240,31 @@ func (g *grpcCall) messages(ctx context.Context, res *http.Response) {
 			g.closeWith(grpcInternal, text, "")
 			return
 		}
-		if only = message; g.stream && !g.root.GRPCEvent(g.id, vm.GRPCEvent{Message: message}, false) {
+		if only = message; !g.stream {
+			continue
+		}
+		if !g.root.GRPCEvent(g.id, g.event(message), false) {
 			return
 		}
+		g.gets.giveBack()
 	}
 	status, ok := grpcStatus(res.Trailer)
 	if !ok {
 		status = grpcUnknown
 	}
 	if !g.stream && status == 0 && only != nil {
-		g.root.GRPCEvent(g.id, vm.GRPCEvent{Message: only}, true)
+		g.root.GRPCEvent(g.id, g.event(only), true)
 		return
 	}
 	var trailing headers.Map
 	trailing.Fill(res.Trailer)
 	g.trailing(&trailing)
 	g.closeWith(status, res.Trailer.Get("Grpc-Message"), viaUpstream)
+}
+
+// event is a message for the guest.
+func (g *grpcCall) event(message []byte) vm.GRPCEvent {
+	return vm.GRPCEvent{Message: message, Most: g.gets.of.Limits.CallBytes}
 }
 
 func (g *grpcCall) trailing(m *headers.Map) {
@@ -246,21 +285,25 @@ func (g *grpcCall) closeWith(code uint32, message, details string) {
 	g.root.GRPCClosed(g.id, code, message)
 }
 
-// readMessage reads one message with its prefix: io.EOF at the end, before any byte.
-func readMessage(r io.Reader) ([]byte, error) {
-	var prefix [5]byte
+// prefixBytes is the length of what stands before a message: whether it is compressed,
+// and its length.
+const prefixBytes = 5
+
+// message reads one message with its prefix: io.EOF at the end, before any byte.
+func (s *share) message(r io.Reader) ([]byte, error) {
+	var prefix [prefixBytes]byte
 	if _, err := io.ReadFull(r, prefix[:]); err != nil {
 		return nil, err
 	}
-	size := binary.BigEndian.Uint32(prefix[1:])
-	if prefix[0] != 0 || size > maxAnswer { // compression is never asked for
+	size := int64(binary.BigEndian.Uint32(prefix[1:]))
+	if prefix[0] != 0 || size > int64(s.of.Limits.CallBytes) { // compression is never asked for
 		return nil, errMessage
 	}
-	var b bytes.Buffer
-	if n, err := io.CopyN(&b, r, int64(size)); n < int64(size) {
+	message, err := s.read(io.LimitReader(r, size))
+	if int64(len(message)) < size {
 		return nil, errors.Join(errMessage, err)
 	}
-	return append([]byte{}, b.Bytes()...), nil
+	return message, nil
 }
 
 var errMessage = errors.New("callout: no gRPC message")

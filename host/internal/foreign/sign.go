@@ -39,6 +39,10 @@ func Sign(argument []byte) (result []byte, status abi.Status) {
 	return abi.AppendField([]byte{1 << 3, 1}, 2, signature), abi.OK
 }
 
+// maxPrivateKey bounds a PKCS #8 key, in bytes: RSA with 8192 bits, with which a signature
+// takes a tenth of a second, has room.
+const maxPrivateKey = 5 << 10
+
 // sign returns a signature, or why there is none.
 func sign(name, der, pemKey, text string) (signature, why string) {
 	hash, ok := hashes[strings.ToLower(name)]
@@ -49,6 +53,9 @@ func sign(name, der, pemKey, text string) (signature, why string) {
 		if block, _ := pem.Decode([]byte(pemKey)); block != nil {
 			der = string(block.Bytes)
 		}
+	}
+	if len(der) > maxPrivateKey {
+		return "", "Invalid key type: private key required for signing operation."
 	}
 	key, err := x509.ParsePKCS8PrivateKey([]byte(der))
 	if err != nil {

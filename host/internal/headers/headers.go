@@ -142,11 +142,19 @@ func (m *Map) Add(name, value string) {
 	m.Append(m.edit(name), value)
 }
 
+// maxChanged bounds how many edited names are remembered; a map with more is taken over
+// as a whole.
+const maxChanged = 1 << 10
+
 // edit notes an edit and returns the name in lower case.
 func (m *Map) edit(name string) string {
 	m.Edits++
 	name = m.name(name)
-	m.changed = append(m.changed, name)
+	if len(m.changed) < maxChanged {
+		m.changed = append(m.changed, name)
+	} else {
+		m.replace = true
+	}
 	return name
 }
 

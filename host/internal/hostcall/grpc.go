@@ -11,7 +11,7 @@ import (
 // size, message, size, timeout, *id): PARSE_FAILURE for a service that is neither a
 // cluster nor a message which names one. The call belongs to the root context.
 func grpcCall(c call) abi.Status {
-	message, ok := c.vm.Read(c.u32(8), c.u32(9))
+	message, ok := c.bytes(8)
 	if !ok {
 		return abi.InvalidMemoryAccess
 	}
@@ -24,18 +24,26 @@ func grpcStream(c call) abi.Status { return c.startGRPC(GRPCCall{Stream: true}, 
 
 // startGRPC reads what calls and streams have in common, and starts one.
 func (c call) startGRPC(g GRPCCall, id int) abi.Status {
+	var short [2]bool
 	var ok [4]bool
-	g.Service, ok[0] = c.string(0)
-	g.Name, ok[1] = c.string(2)
-	g.Method, ok[2] = c.string(4)
+	service, ok0 := c.bytes(0)
+	g.Name, short[0], ok[1] = c.name(2)
+	g.Method, short[1], ok[2] = c.name(4)
 	g.Metadata, ok[3] = c.pairs(6)
-	if ok != [4]bool{true, true, true, true} {
+	if ok[0] = ok0; ok != [4]bool{true, true, true, true} {
 		return abi.InvalidMemoryAccess
 	}
 	root := c.root()
 	if root == nil {
 		return abi.BadArgument
 	}
+	if len(service) > maxService {
+		return abi.ParseFailure
+	}
+	if short != [2]bool{true, true} || len(g.Message) > c.env.Limits.CallBytes {
+		return tooMuch
+	}
+	g.Service = string(service)
 	n, status := c.env.GRPC(root, g)
 	if status != abi.OK {
 		return status
@@ -46,7 +54,7 @@ func (c call) startGRPC(g GRPCCall, id int) abi.Status {
 // grpcSend is proxy_grpc_send(id, message, size, end): BAD_ARGUMENT for the id of
 // anything but a stream.
 func grpcSend(c call) abi.Status {
-	message, ok := c.vm.Read(c.u32(1), c.u32(2))
+	message, ok := c.bytes(1)
 	if !ok {
 		return abi.InvalidMemoryAccess
 	}
@@ -57,6 +65,9 @@ func grpcSend(c call) abi.Status {
 	s := root.Call(c.u32(0))
 	if s == nil {
 		return abi.NotFound
+	}
+	if len(message) > c.env.Limits.CallBytes {
+		return tooMuch
 	}
 	return s.Send(message, c.u32(3) != 0)
 }

@@ -110,6 +110,9 @@ func getHeaderMapValue(c call) abi.Status {
 		}
 		return abi.BadArgument
 	}
+	if len(key) > maxHeaders {
+		return abi.NotFound
+	}
 	value, ok := m.Get(string(key))
 	if !ok {
 		return abi.NotFound
@@ -119,8 +122,8 @@ func getHeaderMapValue(c call) abi.Status {
 
 // change reads key and value and applies a change to a map.
 func (c call) change(apply func(m *headers.Map, key, value string)) abi.Status {
-	key, ok1 := c.string(1)
-	value, ok2 := c.string(3)
+	key, ok1 := c.bytes(1)
+	value, ok2 := c.bytes(3)
 	if !ok1 || !ok2 {
 		return abi.InvalidMemoryAccess
 	}
@@ -128,7 +131,10 @@ func (c call) change(apply func(m *headers.Map, key, value string)) abi.Status {
 	if m == nil {
 		return abi.BadArgument
 	}
-	apply(m, strings.ToLower(key), value)
+	if !room(m, len(key), len(value)) {
+		return tooMuch
+	}
+	apply(m, strings.ToLower(string(key)), string(value))
 	return abi.OK
 }
 
@@ -142,7 +148,7 @@ func replaceHeaderMapValue(c call) abi.Status { return c.change((*headers.Map).R
 // removeHeaderMapValue is proxy_remove_header_map_value(map, key, size): a key
 // that is not there is no error.
 func removeHeaderMapValue(c call) abi.Status {
-	key, ok := c.string(1)
+	key, ok := c.bytes(1)
 	if !ok {
 		return abi.InvalidMemoryAccess
 	}
@@ -150,6 +156,8 @@ func removeHeaderMapValue(c call) abi.Status {
 	if m == nil {
 		return abi.BadArgument
 	}
-	m.Remove(key)
+	if len(key) <= maxHeaders { // nothing longer is in it
+		m.Remove(string(key))
+	}
 	return abi.OK
 }

@@ -16,13 +16,14 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/abi"
 )
 
-// Env is what hostcalls need of the host. Every VM has one as its Env.
+// Env is what hostcalls need of the host. Every VM has one of its own as its Env.
 type Env struct {
 	Logger   *slog.Logger
 	LogLevel abi.LogLevel
 	Data     *shared.Data
 	Queues   *shared.Queues
-	Metrics  *shared.Metrics
+	Metrics  *shared.MetricIDs
+	Limits   Limits
 	// Call starts an HTTP call and returns its id.
 	Call func(root *vm.Root, c Call) (id uint32, status abi.Status)
 	// GRPC starts a gRPC call or stream.
@@ -46,7 +47,7 @@ type GRPCCall struct {
 	Name     string // of the service
 	Method   string
 	Metadata []abi.Pair
-	Message  []byte        // of a call
+	Message  []byte        // of a call; good until the call has been started
 	Timeout  time.Duration // of a call, 0 for none
 	Stream   bool
 }
@@ -68,6 +69,8 @@ type Stream interface {
 	// Property returns an attribute by its path.
 	Property(path []string) ([]byte, abi.Status)
 	SetProperty(path string, value []byte) abi.Status
+	// MostBody is how long a body may become that the guest makes, in bytes.
+	MostBody() int
 	// LocalResponse answers in the upstream's place once the callback has returned.
 	LocalResponse(r LocalResponse)
 	// Continue goes on with a paused direction once the callback has returned.
@@ -105,8 +108,6 @@ func (c call) u32(i int) uint32 { return uint32(c.args[i]) }
 // bytes reads the i-th and the next argument as address and size. The bytes are
 // the guest's memory: good until it runs again.
 func (c call) bytes(i int) ([]byte, bool) { return c.vm.View(c.u32(i), c.u32(i+1)) }
-
-func (c call) string(i int) (string, bool) { return c.vm.ReadString(c.u32(i), c.u32(i+1)) }
 
 // pairs reads a list of pairs. What exceeds Envoy's bounds, or is no encoding of
 // a list, is an empty list.
@@ -191,10 +192,13 @@ func (e errRestricted) Error() string { return "restricted_callback: " + string(
 func handler(name string, f function) api.GoModuleFunc {
 	early := f.early
 	run := f.call
-	return func(ctx context.Context, _ api.Module, stack []uint64) {
+	return func(ctx context.Context, m api.Module, stack []uint64) {
 		v := vm.From(ctx)
-		if !early && v.Restricted() {
-			panic(errRestricted(name))
+		if v.Restricted() {
+			if !early {
+				panic(errRestricted(name))
+			}
+			v.Started(m)
 		}
 		c := call{vm: v, env: EnvOf(v), args: stack}
 		stack[0] = uint64(run(c))

@@ -1,25 +1,18 @@
 package shared
 
 import (
-	"maps"
 	"sync"
 	"sync/atomic"
 
 	"github.com/sallyport-auth/sallyport/internal/abi"
 )
 
-// Metrics are counters, gauges and histograms that guests define, by their names. They
+// Metrics are counters, gauges and histograms that the VMs of a filter define. They
 // are safe for concurrent use.
 type Metrics struct {
-	mu     sync.RWMutex // guards what follows
+	mu     sync.Mutex // guards what follows
 	byName map[metricKey]*Metric
-}
-
-// Handles are the ids by which one VM knows metrics. They are for one goroutine at a
-// time.
-type Handles struct {
-	byID map[uint32]*Metric
-	next [3]uint32
+	before map[metricKey]*Metric // of the filter whose place was taken
 }
 
 type metricKey struct {
@@ -41,57 +34,83 @@ func (m *Metric) Value() int64 { return m.value.Load() }
 // Count returns how many values a histogram has recorded.
 func (m *Metric) Count() uint64 { return m.count.Load() }
 
-// Define returns an id for a metric; each call returns another for the same one.
-// Ids count in steps of four, the low bits telling the kind
-// (proxy-wasm-cpp-host, wasm.h, kMetricIdIncrement).
-func (h *Handles) Define(s *Metrics, kind abi.MetricType, name string) (id uint32, status abi.Status) {
-	if kind > abi.Histogram {
-		return 0, abi.BadArgument
-	}
-	if len(h.byID) >= maxMetrics {
-		return 0, abi.InternalFailure
-	}
-	m := s.metric(kind, name)
-	if m == nil {
-		return 0, abi.InternalFailure
-	}
-	if h.byID == nil {
-		h.byID = map[uint32]*Metric{}
-	}
-	h.next[kind] += 4
-	id = h.next[kind] | uint32(kind)
-	h.byID[id] = m
-	return id, abi.OK
-}
-
-// metric returns a metric by its name, making it if need be; nil when there are too
-// many.
-func (s *Metrics) metric(kind abi.MetricType, name string) *Metric {
+// define returns a metric, a new one unless there are most already.
+func (s *Metrics) define(kind abi.MetricType, name string, most int) *Metric {
+	key := metricKey{kind, name}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := metricKey{kind, name}
 	m := s.byName[key]
-	if m == nil && len(s.byName) < maxMetrics {
-		if s.byName == nil {
-			s.byName = map[metricKey]*Metric{}
-		}
-		m = &Metric{Kind: kind, Name: name}
-		s.byName[key] = m
+	if m != nil || len(s.byName) >= most {
+		return m
 	}
+	if m = s.before[key]; m == nil {
+		m = &Metric{Kind: kind, Name: name}
+	}
+	if s.byName == nil {
+		s.byName = map[metricKey]*Metric{}
+	}
+	s.byName[key] = m
 	return m
 }
 
-// Successor returns metrics for the filter that takes the place of this one: the
-// same names go on with the same values.
+// Successor returns metrics for the filter that takes the place of this one: names that
+// it defines too go on with the same values, the others are gone.
 func (s *Metrics) Successor() *Metrics {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return &Metrics{byName: maps.Clone(s.byName)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := make(map[metricKey]*Metric, len(s.byName))
+	for key, m := range s.byName {
+		before[key] = m
+	}
+	return &Metrics{before: before}
+}
+
+// All returns every metric, in no order.
+func (s *Metrics) All() []*Metric {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]*Metric, 0, len(s.byName))
+	for _, m := range s.byName {
+		out = append(out, m)
+	}
+	return out
+}
+
+// IDs returns ids for a VM.
+func (s *Metrics) IDs() *MetricIDs { return &MetricIDs{metrics: s, byID: map[uint32]*Metric{}} }
+
+// MetricIDs are the numbers by which one VM knows metrics; they end with it. They are
+// used with its lock held.
+type MetricIDs struct {
+	metrics *Metrics
+	byID    map[uint32]*Metric
+	next    [3]uint32
+}
+
+// Define returns an id for a metric; each call returns another for the same one.
+// Ids count in steps of four, the low bits telling the kind
+// (proxy-wasm-cpp-host, wasm.h, kMetricIdIncrement). most bounds both the metrics of
+// the filter and the ids of the VM.
+func (s *MetricIDs) Define(kind abi.MetricType, name string, most int) (id uint32, status abi.Status) {
+	if kind > abi.Histogram {
+		return 0, abi.BadArgument
+	}
+	if len(s.byID) >= most {
+		return 0, abi.InternalFailure
+	}
+	m := s.metrics.define(kind, name, most)
+	if m == nil {
+		return 0, abi.InternalFailure
+	}
+	s.next[kind] += 4
+	id = s.next[kind] | uint32(kind)
+	s.byID[id] = m
+	return id, abi.OK
 }
 
 // Increment adds to a counter, by more than 0, or to a gauge, by anything.
-func (h *Handles) Increment(id uint32, by int64) abi.Status {
-	m := h.byID[id]
+func (s *MetricIDs) Increment(id uint32, by int64) abi.Status {
+	m := s.byID[id]
 	switch {
 	case id&3 > uint32(abi.Gauge):
 		return abi.BadArgument
@@ -105,8 +124,8 @@ func (h *Handles) Increment(id uint32, by int64) abi.Status {
 }
 
 // Record sets a gauge, adds to a counter, and enters a value into a histogram.
-func (h *Handles) Record(id uint32, value uint64) abi.Status {
-	m := h.byID[id]
+func (s *MetricIDs) Record(id uint32, value uint64) abi.Status {
+	m := s.byID[id]
 	if m == nil {
 		return abi.NotFound
 	}
@@ -123,8 +142,8 @@ func (h *Handles) Record(id uint32, value uint64) abi.Status {
 }
 
 // Get returns a counter's or gauge's value.
-func (h *Handles) Get(id uint32) (uint64, abi.Status) {
-	m := h.byID[id]
+func (s *MetricIDs) Get(id uint32) (uint64, abi.Status) {
+	m := s.byID[id]
 	switch {
 	case id&3 > uint32(abi.Gauge):
 		return 0, abi.BadArgument
@@ -132,15 +151,4 @@ func (h *Handles) Get(id uint32) (uint64, abi.Status) {
 		return 0, abi.NotFound
 	}
 	return uint64(m.value.Load()), abi.OK
-}
-
-// All returns every metric, in no order.
-func (s *Metrics) All() []*Metric {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	out := make([]*Metric, 0, len(s.byName))
-	for _, m := range s.byName {
-		out = append(out, m)
-	}
-	return out
 }

@@ -11,6 +11,7 @@ import (
 // implements vm.Buffer.
 type body struct {
 	data    []byte
+	most    int // bytes that the guest may make of it
 	visible bool
 }
 
@@ -25,7 +26,7 @@ func (b *body) Bytes(start, end int) []byte { return b.data[start:end] }
 // (proxy-wasm-cpp-host, context.cc, BufferBase::copyFrom; Envoy's Buffer).
 func (b *body) Replace(start, size int, data []byte) abi.Status {
 	var status abi.Status
-	b.data, status = vm.ReplaceBytes(b.data, start, size, data)
+	b.data, status = vm.ReplaceBytes(b.data, start, size, data, b.most)
 	return status
 }
 
@@ -58,12 +59,14 @@ func (s *Stream) bodyPhase(ctx context.Context, d *direction, c vm.Callback, pie
 			o = s.settle(d, false)
 			return
 		}
-		if len(d.body.data)+len(piece) > s.options.MaxBody && len(d.body.data) > 0 {
+		// What the guest has continued counts as well: it may hold what follows.
+		if held := len(d.body.data) + len(d.released); held+len(piece) > s.options.MaxBody && held > 0 {
 			o = TooLarge
 			return
 		}
 		d.body.data = append(d.body.data, piece...)
-		d.body.visible, d.inBody, d.atEnd, d.continued = true, true, end, false
+		d.body.visible, d.body.most, d.inBody = true, s.MostBody(), true
+		d.atEnd, d.continued = end, false
 		action, err := s.vm.Call(s, c, 0, s.id, uint32(len(d.body.data)), flag(end))
 		if err != nil || s.ended {
 			return

@@ -79,9 +79,20 @@ func (s *Stream) SetProperty(path string, value []byte) abi.Status {
 	return s.state.set(path, value, s.root.ReadOnly(path))
 }
 
+// MostBody implements hostcall.Stream.
+func (s *Stream) MostBody() int { return bodyGrowth * s.options.MaxBody }
+
+// bodyGrowth is how many times as much as it may hold a guest may make of a body.
+const bodyGrowth = 16
+
 // LocalResponse implements hostcall.Stream. The first one counts.
 func (s *Stream) LocalResponse(r hostcall.LocalResponse) {
+	if s.answers {
+		return
+	}
+	s.answers = true
 	s.vm.Defer(func() {
+		s.answers = false
 		if s.local == nil && !s.ended {
 			s.local = &r
 			s.rouse()
@@ -97,7 +108,12 @@ func (s *Stream) Continue(response bool) {
 	if response {
 		d = &s.response
 	}
+	if d.continues {
+		return
+	}
+	d.continues = true
 	s.vm.Defer(func() {
+		d.continues = false
 		d.released = append(d.released, d.body.take()...)
 		d.paused, d.continued = false, true
 		s.rouse()
@@ -106,8 +122,12 @@ func (s *Stream) Continue(response bool) {
 
 // Reset implements hostcall.Stream.
 func (s *Stream) Reset() {
+	if s.resets {
+		return
+	}
+	s.resets = true
 	s.vm.Defer(func() {
-		s.reset = true
+		s.resets, s.reset = false, true
 		s.rouse()
 	})
 }

@@ -6,11 +6,8 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/abi"
 )
 
-// Bounds on filter state.
-const (
-	maxState      = 256
-	maxStateValue = 64 << 10
-)
+// maxState bounds how many values there are. Hostcalls bound the size of each.
+const maxState = 256
 
 // State is the filter state of a request: what guests set as properties. The
 // filters of a chain share it, as they do in Envoy. The zero State is empty; it is
@@ -35,7 +32,7 @@ func (s *State) set(name string, value []byte, once bool) abi.Status {
 	if ok && once {
 		return abi.BadArgument
 	}
-	if !ok && len(s.values) >= maxState || len(value) > maxStateValue {
+	if !ok && len(s.values) >= maxState {
 		return abi.InternalFailure
 	}
 	if s.values == nil {

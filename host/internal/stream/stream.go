@@ -57,6 +57,7 @@ type direction struct {
 	// continued says that the guest has let it go on in the callback that runs, what
 	// ever that returns.
 	continued bool
+	continues bool // deferred until the callback has returned
 
 	hasHeaders, hasTrailers bool // the map may be read and written
 }
@@ -80,6 +81,7 @@ type Stream struct {
 	wake              chan struct{} // exists while somebody waits
 	logged, ended     bool
 	logging           bool // on_log runs
+	answers, resets   bool // deferred until the callback has returned
 }
 
 // Values that Envoy's filter understands of a callback's result

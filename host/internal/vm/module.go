@@ -29,6 +29,7 @@ type Limits struct {
 
 const (
 	pageSize           = 64 << 10
+	maxPages           = 1 << 16 // what wasm can address
 	defaultMemoryBytes = 1 << 30
 )
 
@@ -124,14 +125,17 @@ func Compile(ctx context.Context, wasm []byte, limits Limits, register Registrar
 	if limits.MemoryBytes == 0 {
 		limits.MemoryBytes = defaultMemoryBytes
 	}
+	if wasm, err = admit(wasm); err != nil {
+		return nil, fmt.Errorf("the module cannot be compiled: %w", err)
+	}
 	config := wazero.NewRuntimeConfig().
-		WithMemoryLimitPages(uint32(limits.MemoryBytes / pageSize)).
+		WithMemoryLimitPages(uint32(min(limits.MemoryBytes/pageSize, maxPages))).
 		WithCloseOnContextDone(limits.Deadline > 0)
 	m = &Module{limits: limits}
 	built := m // what a return of nil below does not take away
 	if limits.CacheDir != "" {
 		if m.cache, err = openCache(limits.CacheDir); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", ErrCache, err)
 		}
 		config = config.WithCompilationCache(m.cache)
 	}

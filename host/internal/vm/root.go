@@ -1,6 +1,8 @@
 package vm
 
 import (
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/host/internal/headers"
@@ -33,6 +35,10 @@ type Root struct {
 	tick        ticker
 	nextCall    [3]uint32
 	calls       map[uint32]UnderWay
+
+	// GivenUp counts calls that the guest has cancelled and that have not ended yet. Who
+	// makes calls keeps it, without the lock.
+	GivenUp atomic.Int64
 
 	// Response is the answer of a call while its callback runs.
 	Response *CallResponse
@@ -87,18 +93,25 @@ func (v *VM) NewRoot(p Plugin, tag any) (root *Root, ok bool) {
 	return r, err == nil && accepted != 0
 }
 
-// maxDeclared bounds the properties that a plugin declares.
-const maxDeclared = 1024
+// Bounds on the properties that a plugin declares: how many, and the length of a name,
+// in bytes, which is that of a path to set one.
+const (
+	maxDeclared     = 1 << 10
+	maxDeclaredName = 4 << 10
+)
 
 // Declare declares a property; once.
 func (r *Root) Declare(name string, readonly bool) abi.Status {
-	if _, ok := r.declared[name]; ok || len(r.declared) >= maxDeclared {
+	if _, ok := r.declared[name]; ok {
 		return abi.BadArgument
+	}
+	if len(r.declared) >= maxDeclared || len(name) > maxDeclaredName {
+		return abi.InternalFailure
 	}
 	if r.declared == nil {
 		r.declared = map[string]bool{}
 	}
-	r.declared[name] = readonly
+	r.declared[strings.Clone(name)] = readonly // of an argument that may be much longer
 	return abi.OK
 }
 
@@ -106,11 +119,11 @@ func (r *Root) Declare(name string, readonly bool) abi.Status {
 func (r *Root) ReadOnly(name string) bool { return r.declared[name] }
 
 // End ends the plugin: on_done, then on_delete unless the guest puts it off until it
-// calls proxy_done. That is waited for only as long as the VM lives for others. The
-// lock is held.
-func (r *Root) End() {
+// calls proxy_done, for which it returns false. That is waited for only as long as the
+// VM lives for others. The lock is held.
+func (r *Root) End() (ended bool) {
 	if r.ended {
-		return
+		return !r.pending
 	}
 	r.ended = true
 	done, err := r.vm.Call(r, OnDone, 1, r.id)
@@ -121,6 +134,7 @@ func (r *Root) End() {
 	default:
 		r.delete()
 	}
+	return !r.pending
 }
 
 // Done ends a plugin that has put off its end, when the callback returns; false when
@@ -148,6 +162,9 @@ func (r *Root) Stop() {
 	}
 	clear(r.calls)
 }
+
+// Killed is called, with the lock held, when the VM ends: nobody waits for its calls.
+func (r *Root) Killed() { r.Stop() }
 
 // Kind is what an id of a call stands for.
 type Kind uint32
@@ -190,13 +207,14 @@ func (r *Root) Cancel(id uint32) {
 	}
 }
 
-// Calls returns how many calls are under way.
-func (r *Root) Calls() int { return len(r.calls) }
+// Calls returns how many calls are under way, those that are being given up among them.
+func (r *Root) Calls() int { return len(r.calls) + int(r.GivenUp.Load()) }
 
 // GRPCEvent is what comes for a gRPC call.
 type GRPCEvent struct {
 	Initial, Trailing *headers.Map
 	Message           []byte
+	Most              int // bytes that the guest may make of the message
 }
 
 // GRPC callbacks that the guest is told of.
@@ -228,7 +246,7 @@ func (r *Root) GRPCEvent(id uint32, e GRPCEvent, last bool) (more bool) {
 		}
 		r.GRPC = e
 		if c.callback == OnGRPCReceive {
-			r.message = &message{ReadOnly(e.Message)}
+			r.message = &message{ReadOnly(e.Message), e.Most}
 		}
 		_, _ = r.vm.Call(r, c.callback, 0, r.id, id, c.size)
 		r.GRPC, r.message = GRPCEvent{}, nil
@@ -334,24 +352,33 @@ func (ReadOnly) Replace(int, int, []byte) abi.Status { return abi.BadArgument }
 
 // ReplaceBytes is proxy_set_buffer_bytes on bytes that can be changed: from the start,
 // size bytes give way to data; from the end on, data is appended; in between there is
-// no place.
-func ReplaceBytes(b []byte, start, size int, data []byte) ([]byte, abi.Status) {
-	switch {
-	case start == 0:
-		rest := b[min(size, len(b)):]
-		return append(append(make([]byte, 0, len(data)+len(rest)), data...), rest...), abi.OK
-	case start >= len(b):
-		return append(b, data...), abi.OK
+// no place. More than most bytes are INTERNAL_FAILURE.
+func ReplaceBytes(b []byte, start, size int, data []byte, most int) ([]byte, abi.Status) {
+	kept := len(b)
+	if start == 0 {
+		kept -= min(size, kept)
 	}
-	return b, abi.BadArgument
+	switch {
+	case start > 0 && start < len(b):
+		return b, abi.BadArgument
+	case kept+len(data) > most:
+		return b, abi.InternalFailure
+	case start == 0:
+		rest := b[len(b)-kept:]
+		return append(append(make([]byte, 0, len(data)+len(rest)), data...), rest...), abi.OK
+	}
+	return append(b, data...), abi.OK
 }
 
 // message is the message of a gRPC call.
-type message struct{ ReadOnly }
+type message struct {
+	ReadOnly
+	most int // bytes that the guest may make of it
+}
 
 // Replace implements Buffer.
 func (m *message) Replace(start, size int, data []byte) (status abi.Status) {
-	m.ReadOnly, status = ReplaceBytes(m.ReadOnly, start, size, data)
+	m.ReadOnly, status = ReplaceBytes(m.ReadOnly, start, size, data, m.most)
 	return status
 }
 

@@ -33,8 +33,6 @@ type VM struct {
 	// Env is what hostcalls find the rest of the host by. It does not change.
 	// Those of a plugin that shares the VM have the plugin's.
 	Env any
-	// Handles is what hostcalls give ids to in this VM. It is guarded by mu.
-	Handles any
 	// Worker is the index of the slot that the VM was made for.
 	Worker int
 
@@ -115,7 +113,10 @@ func (m *Module) NewVM(ctx context.Context, worker int, env any, onDead func(err
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().
 		WithSysWalltime().WithSysNanotime().WithRandSource(rand.Reader)
 	var err error
-	if v.inst, err = m.runtime.InstantiateModule(v.ctx, m.compiled, config); err != nil {
+	start, cancel := v.deadline() // a start section is the guest's code
+	v.inst, err = m.runtime.InstantiateModule(start, m.compiled, config)
+	cancel()
+	if err != nil {
 		return nil, fmt.Errorf("the module cannot be instantiated: %w", err)
 	}
 	v.memory = v.inst.Memory()
@@ -202,7 +203,7 @@ func (v *VM) Dead() error {
 }
 
 // Has reports whether the guest has a callback.
-func (v *VM) Has(c Callback) bool { return v.funcs[c] != nil }
+func (v *VM) Has(c Callback) bool { return v.module.exports[c] }
 
 // Call calls a callback of the guest with ctx as the context, and then, when it
 // is the outermost, what was deferred. Without the callback it returns missing.
@@ -227,7 +228,7 @@ func (v *VM) Call(ctx Context, c Callback, missing uint32, args ...uint32) (uint
 	call, cancel := v.deadline()
 	err := f.CallWithStack(call, stack)
 	cancel()
-	if err == nil && v.failed != nil {
+	if v.failed != nil { // what comes after it is of no interest
 		err = v.failed
 	}
 	v.depth--
@@ -273,7 +274,12 @@ func (v *VM) kill(err error) {
 			k.Killed()
 		}
 	}
-	_ = v.inst.Close(v.ctx) // frees its memory; the error is of an exit code
+	_ = v.inst.Close(v.ctx) // the error is of an exit code
+	if v.depth == 0 {
+		// Whoever still knows the VM, such as a queue that it has registered, does not
+		// hold its memory.
+		v.memory, v.malloc, v.funcs = nil, nil, [callbackCount]api.Function{}
+	}
 }
 
 // Close ends the VM. It takes the lock.
@@ -342,8 +348,13 @@ func (v *VM) SetEffective(id uint32) bool {
 // while it starts or allocates.
 func (v *VM) Restricted() bool { return v.phase != running }
 
-// Starting reports whether the guest runs its start functions.
-func (v *VM) Starting() bool { return v.phase == starting }
+// Started notes the memory of a guest whose start section calls the host: the
+// instance is not known yet.
+func (v *VM) Started(m api.Module) {
+	if v.memory == nil {
+		v.memory = m.Memory()
+	}
+}
 
 // Now returns the wall clock.
 func (v *VM) Now() time.Time { return time.Now() }

@@ -7,9 +7,9 @@
 package wasi
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
-	"strings"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -33,8 +33,16 @@ const (
 	notsup  Errno = 58
 )
 
-// Logger takes what a guest writes to its standard output and error.
-type Logger func(ctx context.Context, isError bool, text string)
+// Logger takes what a guest writes to its standard output and error. text is good until
+// it returns.
+type Logger func(ctx context.Context, isError bool, text []byte)
+
+// Bounds of fd_write: of buffers, and of bytes, which Logger may cut further. What is
+// beyond counts as written.
+const (
+	maxBuffers = 1 << 10
+	maxWritten = 1 << 20
+)
 
 // maxRandom is as much as one call may ask for.
 const maxRandom = 64 << 10
@@ -272,23 +280,25 @@ func fdWrite(ctx context.Context, m api.Memory, s []uint64, log Logger) Errno {
 	if fd != 1 && fd != 2 {
 		return badf
 	}
-	var text strings.Builder
+	if n > maxBuffers {
+		return inval
+	}
+	var text []byte
+	total := uint32(0)
 	for i := range n {
-		if i > 1024 {
-			return inval
-		}
 		ptr, ok1 := m.ReadUint32Le(list + 8*i)
 		size, ok2 := m.ReadUint32Le(list + 8*i + 4)
 		part, ok3 := m.Read(ptr, size)
 		if !ok1 || !ok2 || !ok3 {
 			return efault
 		}
-		text.Write(part)
+		text = append(text, part[:min(len(part), maxWritten-len(text))]...)
+		total += size
 	}
-	if text.Len() > 0 {
-		log(ctx, fd == 2, strings.TrimSuffix(text.String(), "\n"))
+	if len(text) > 0 {
+		log(ctx, fd == 2, bytes.TrimSuffix(text, []byte{'\n'}))
 	}
-	if !m.WriteUint32Le(written, uint32(text.Len())) {
+	if !m.WriteUint32Le(written, total) {
 		return efault
 	}
 	return success
