@@ -51,16 +51,27 @@ const (
 	lastPort  = 32000
 )
 
-// FreePort returns a port of loopback that nobody listens on.
+// FreePort returns a port of loopback that nobody listens on. It is the test's until
+// the test ends: the UDP port of the same number, which nothing here uses, is held
+// for that long, and whoever looks for a port at the same time, in another process
+// too, passes over it.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 100 {
 		port := firstPort + rand.IntN(lastPort-firstPort)
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			l.Close()
-			return port
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		claim, err := net.ListenPacket("udp", address)
+		if err != nil {
+			continue
 		}
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			_ = claim.Close()
+			continue
+		}
+		_ = l.Close()
+		t.Cleanup(func() { _ = claim.Close() })
+		return port
 	}
 	t.Fatalf("no port between %d and %d is free", firstPort, lastPort)
 	return 0

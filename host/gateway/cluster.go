@@ -42,6 +42,7 @@ type Target struct {
 type cluster struct {
 	config    ClusterConfig
 	transport *http.Transport
+	direct    *direct    // nil where requests have to go through the transport
 	mu        sync.Mutex // guards turn
 	turn      []int      // of smooth weighted round robin
 	busy      []atomic.Int64
@@ -53,24 +54,29 @@ func newCluster(c ClusterConfig) *cluster {
 	protocols.SetHTTP1(!c.HTTP2)
 	protocols.SetHTTP2(c.HTTP2 && c.TLS)
 	protocols.SetUnencryptedHTTP2(c.HTTP2 && !c.TLS)
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if c.Socket != "" {
+			network, addr = "unix", c.Socket
+		}
+		conn, err := dialer.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		if c.HTTP2 { // many requests share it: their silence is not the connection's
+			return conn, nil
+		}
+		return &upstreamConn{Conn: conn, readTimeout: c.ReadTimeout, writeTimeout: c.WriteTimeout}, nil
+	}
+	idle := 60 * time.Second // for the next request, unless silence is bounded more narrowly
+	if c.ReadTimeout > 0 {
+		idle = min(c.ReadTimeout/2, idle)
+	}
 	t := &http.Transport{
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			if c.Socket != "" {
-				network, addr = "unix", c.Socket
-			}
-			conn, err := dialer.DialContext(ctx, network, addr)
-			if err != nil {
-				return nil, err
-			}
-			if c.HTTP2 { // many requests share it: their silence is not the connection's
-				return conn, nil
-			}
-			return &upstreamConn{Conn: conn, readTimeout: c.ReadTimeout, writeTimeout: c.WriteTimeout}, nil
-		},
+		DialContext:         dial,
 		Protocols:           protocols,
 		DisableCompression:  true,
-		MaxIdleConnsPerHost: 256,
-		IdleConnTimeout:     min(c.ReadTimeout/2, 60*time.Second),
+		MaxIdleConnsPerHost: maxIdle,
+		IdleConnTimeout:     idle,
 		TLSHandshakeTimeout: c.ConnectTimeout,
 		// Headers of an upstream are bounded as those of a client.
 		MaxResponseHeaderBytes: maxHeader,
@@ -89,7 +95,19 @@ func newCluster(c ClusterConfig) *cluster {
 			t.TLSClientConfig.RootCAs = pool
 		}
 	}
-	return &cluster{config: c, transport: t, turn: make([]int, len(c.Targets)), busy: make([]atomic.Int64, len(c.Targets))}
+	out := &cluster{config: c, transport: t, turn: make([]int, len(c.Targets)), busy: make([]atomic.Int64, len(c.Targets))}
+	if !c.TLS && !c.HTTP2 {
+		out.direct = &direct{dial: dial, idle: idle}
+	}
+	return out
+}
+
+// close closes the connections that are not in use.
+func (c *cluster) close() {
+	c.transport.CloseIdleConnections()
+	if c.direct != nil {
+		c.direct.CloseIdleConnections()
+	}
 }
 
 // same reports whether a configuration changes nothing.
@@ -168,7 +186,13 @@ func (c *cluster) roundTrip(r *http.Request, targetHost bool) (*http.Response, e
 			out.Host = t.Host
 		}
 		c.busy[i].Add(1)
-		res, err := c.transport.RoundTrip(&out.Request)
+		var res *http.Response
+		var err error
+		if c.direct != nil && c.direct.takes(&out.Request) {
+			res, err = c.direct.RoundTrip(&out.Request)
+		} else {
+			res, err = c.transport.RoundTrip(&out.Request)
+		}
 		if err == nil && c.config.LeastConn {
 			res.Body = c.counted(res.Body, i)
 			return res, nil

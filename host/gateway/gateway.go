@@ -121,7 +121,7 @@ func (g *Gateway) Update(s State) {
 	g.state.Store(next)
 	for name, c := range old.clusters {
 		if next.clusters[name] != c {
-			c.transport.CloseIdleConnections()
+			c.close()
 		}
 	}
 }

@@ -44,8 +44,12 @@ func (v *vm) edit(e *policy.Edits) bool {
 			return false
 		}
 	}
-	for _, h := range e.Set {
-		if hostReplaceHeader(abi.HTTPRequestHeaders, h.Key, h.Value) != abi.OK {
+	for i, h := range e.Set {
+		write := hostReplaceHeader
+		if i < e.New { // which costs a proxy less
+			write = hostAddHeader
+		}
+		if write(abi.HTTPRequestHeaders, h.Key, h.Value) != abi.OK {
 			return false
 		}
 	}

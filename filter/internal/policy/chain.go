@@ -173,6 +173,10 @@ func (r *run) allow() *Step {
 		add(identity.ConsumerUsername, c.Username)
 	}
 	remove := r.facts.spoofed
+	fresh := 0 // identity headers that nobody has sent need not be looked for again
+	if len(remove) == 0 {
+		fresh = len(set)
+	}
 	for _, p := range r.route.Chain {
 		if p.OIDC != nil {
 			named(r.headers, &p.OIDC.Identity, func(name string) { remove = append(remove, name) })
@@ -190,7 +194,7 @@ func (r *run) allow() *Step {
 			add("cookie", rest)
 		}
 	}
-	return e.become(Step{Kind: Allow, Reason: code, Edits: Edits{Remove: remove, Set: set, Response: r.who.response}})
+	return e.become(Step{Kind: Allow, Reason: code, Edits: Edits{Remove: remove, Set: set, New: fresh, Response: r.who.response}})
 }
 
 // hide adds the headers that are to stay here, in each spelling that an upstream may

@@ -135,7 +135,7 @@ func (r *run) bearer(p *bundle.Plugin) (reason.Code, *Question) {
 		}
 	}
 	e := r.engine
-	e.bearer = subject{access: set.Root, name: set.Subject, token: tok.Raw}
+	e.bearer = subject{access: set.Root, name: set.Subject, token: tok.Raw, sent: r.try.plain}
 	return r.admit(p, &e.bearer)
 }
 

@@ -68,3 +68,36 @@ func TestFacts(t *testing.T) {
 		}
 	}
 }
+
+// TestNew: a header is only called new when the caller has sent none that an upstream
+// could take for it, and never one that is made of claims, which may be any header.
+func TestNew(t *testing.T) {
+	p := oidcPlugin("a", headerOnly, rsaKey("k"))
+	p.OIDC.Identity.Upstream = []bundle.ClaimHeader{{Header: "x-sub", Claim: []string{"sub"}}}
+	p.OIDC.Identity.Tokens = []bundle.TokenHeader{{Header: "x-token", Token: "access_token", Bearer: true}}
+	e := engineWith(t, quietVerifier{}, map[string][]*bundle.Plugin{"r": {p}})
+	for sent, fresh := range map[string]int{"x-other": 1, "x-sub": 1, "x-credential-identifier": 0, "X_Credential.Identifier": 0, "x-consumer-id": 0} {
+		s := ask(e, start, "r", withToken(issuedTo("alice")), abi.Pair{Key: sent, Value: "root"})
+		if s.Reason != reason.Allowed || s.Edits.New != fresh || len(s.Edits.Set) != 3 || s.Edits.Set[0] != (abi.Pair{Key: "x-credential-identifier", Value: "alice"}) {
+			t.Errorf("%s: %v, %d new, want %d: %q", sent, s.Reason, s.Edits.New, fresh, s.Edits.Set)
+		}
+	}
+}
+
+// TestTokenAsSent: an access token stays in the Authorization header, where it is not
+// written again, only when it stands there as we would write it.
+func TestTokenAsSent(t *testing.T) {
+	p := oidcPlugin("a", headerOnly, rsaKey("k"))
+	p.OIDC.Identity.Tokens = []bundle.TokenHeader{{Header: "authorization", Token: "access_token", Bearer: true}}
+	e := engineWith(t, quietVerifier{}, map[string][]*bundle.Plugin{"r": {p}})
+	token := issuedTo("alice")
+	for value, written := range map[string]bool{"Bearer " + token: false, "bearer " + token: true, "Bearer  " + token: true, "BEARER " + token + " ": true} {
+		for range 2 { // new, and remembered
+			s := ask(e, start, "r", abi.Pair{Key: "authorization", Value: value})
+			again := slices.Contains(s.Edits.Set, abi.Pair{Key: "authorization", Value: "Bearer " + token})
+			if s.Reason != reason.Allowed || again != written {
+				t.Errorf("%.9s: %v, written again: %v", value, s.Reason, again)
+			}
+		}
+	}
+}

@@ -36,6 +36,7 @@ type Step struct {
 type Edits struct {
 	Remove   []string
 	Set      []abi.Pair // replaces what is there
+	New      int        // how many of Set, from the first, the request has not got
 	Response []abi.Pair // added to the response
 }
 

@@ -21,6 +21,7 @@ type subject struct {
 	session          string // its id, "" for a bearer token
 	refresh          string // a refresh token for the caller
 	opaque           bool
+	sent             bool // token stands in the Authorization header as we would write it
 	introspected     bool // access is the answer of an introspection
 }
 
@@ -293,7 +294,7 @@ func (s *subject) headers(id *bundle.Identity, authorization string, request, re
 			value = s.session
 		}
 		if value != "" && t.Bearer {
-			if !t.Response && t.Header == "authorization" && isBearer(authorization, value) {
+			if !t.Response && t.Header == "authorization" && (s.sent && t.Token == "access_token" || isBearer(authorization, value)) {
 				continue // it is there
 			}
 			value = "Bearer " + value

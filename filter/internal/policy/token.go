@@ -18,6 +18,7 @@ type attempt struct {
 	verdict    verdictOf
 	asked      uint32 // bits: kinds of question asked, then methods that the issuer was asked by
 	failed     reason.Code
+	plain      bool        // it stands in the Authorization header as we would write it
 	claims     claimErrors // jwt: what the body says
 	note       string      // for the log
 	consumer   *bundle.Consumer
@@ -44,6 +45,7 @@ func (r *run) token(c *bundle.Common) reason.Code {
 	}
 	if raw := r.plain(c); raw != "" {
 		if code := r.parse(raw); code == reason.Unspecified || strings.IndexByte(raw, ',') < 0 {
+			r.try.plain = true
 			return code
 		}
 	}
