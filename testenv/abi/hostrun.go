@@ -216,6 +216,12 @@ func hostConfig(s *Scenario, p plugin, up *upstream, logged *lineList) host.Conf
 		config.PluginConfig = []byte(s.configuration())
 		config.CacheDir = filepath.Join(testenv.Root(), "build", "test", "cache")
 	}
+	if name, ok := s.Options["cluster"]; ok {
+		config.Clusters[name] = up.srv.URL
+	}
+	if name, ok := s.Options["grpc-cluster"]; ok {
+		config.Clusters[name] = config.Clusters[s.grpcCluster()]
+	}
 	if s.Module != "" {
 		config.CacheDir = filepath.Join(testenv.Root(), "build", "test", "cache")
 	}

@@ -105,9 +105,8 @@ type message struct {
 
 type request struct {
 	message
-	method, path   string
-	h2, givesUp    bool
-	declaredLength bool // the body is sent with its length
+	method, path string
+	h2, givesUp  bool
 }
 
 type answer struct {
@@ -117,9 +116,11 @@ type answer struct {
 	hang, reset bool
 }
 
-// options that scenarios may have; with = when they have a value.
+// options that scenarios may have; with = when they have a value. cluster and
+// grpc-cluster are further names of the upstream, for modules that have a name built in:
+// of one name, in one Envoy, the first scenario's counts.
 var options = []string{"stop-iteration", "tls", "fail-open", "fail-reload", "vm-config=", "env=", "limit=", "deletes=", "abi=", "module=",
-	"shutdown", "chunks", "metric=", "h2-upstream"}
+	"shutdown", "chunks", "metric=", "cluster=", "grpc-cluster=", "h2-upstream"}
 
 // Load reads all scenarios of a folder.
 func Load(dir string) ([]*Scenario, error) {
