@@ -121,6 +121,7 @@ func runInEnvoy(s *Scenario, e *envoy.Envoy, addr string, up *upstream) *Record 
 		}
 		rec.Responses = append(rec.Responses, c.send(s, r))
 	}
+	up.release(func() []string { return decode(s, linesOf(s, e.Log())) })
 	if _, ok := s.Options["shutdown"]; !ok {
 		waitInEnvoy(s, e, rec)
 	}

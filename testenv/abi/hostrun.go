@@ -121,6 +121,7 @@ func RunHostWithin(ctx context.Context, s *Scenario, wait time.Duration) (*Recor
 		})
 		rec.Responses = append(rec.Responses, c.send(s, r))
 	}
+	up.release(func() []string { return decode(s, logged.get()) })
 	if _, ok := s.Options["shutdown"]; ok {
 		srv.Close()
 		go end()

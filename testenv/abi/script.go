@@ -30,7 +30,7 @@ import (
 //	  status 200
 //	  x-b: 2
 //	  body "text"
-//	  hang
+//	  hang                         or reset, or late: after the streams have ended
 //	until "text"                   the run is over when a line of the record has this
 //
 // Arguments are numbers, "texts" (with *N repeated), [pairs], $variables, $ctx,
@@ -114,6 +114,7 @@ type answer struct {
 	path        string
 	status      int
 	hang, reset bool
+	late        bool // not before the streams have ended
 }
 
 // options that scenarios may have; with = when they have a value. cluster and
@@ -451,6 +452,9 @@ func (p *parser) answerLine(line string) error {
 		return nil
 	case "reset":
 		a.reset = true
+		return nil
+	case "late":
+		a.late = true
 		return nil
 	}
 	return a.line(line)
