@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -77,24 +75,6 @@ func (g *Gateway) rewrite(p *httputil.ProxyRequest) {
 	if _, ok := p.In.Header["User-Agent"]; !ok {
 		p.Out.Header["User-Agent"] = nil // net/http would add its own
 	}
-	if len(p.In.Trailer) > 0 && p.Out.Body != nil {
-		p.Out.Body = &trailing{p.Out.Body, p.In, p.Out}
-	}
-}
-
-// trailing is a body behind which trailers come, which ReverseProxy does not pass on.
-type trailing struct {
-	io.ReadCloser
-	from, to *http.Request
-}
-
-// Read implements io.Reader.
-func (t *trailing) Read(p []byte) (int, error) {
-	n, err := t.ReadCloser.Read(p)
-	if err == io.EOF {
-		maps.Copy(t.to.Trailer, t.from.Trailer)
-	}
-	return n, err
 }
 
 // roundTripper sends a request to the cluster of its route.

@@ -7,7 +7,7 @@
 //
 //	script.go    the language of scenarios
 //	calls.go     hostcalls and callbacks with their types
-//	emit.go      a scenario as a WebAssembly module, without any SDK
+//	emit.go      a scenario as a WebAssembly module, without any SDK (emit_ops.go)
 //	record.go    what was observed, in a form that two runs have in common
 //	run.go       client and upstream
 //	hostrun.go   a scenario in the host
@@ -15,7 +15,8 @@
 //	page.go      docs/abi.md
 //
 // What Envoy said is kept in testdata/envoy.json: TestHost compares the host with
-// it, TestFaults breaks the host on purpose and wants every scenario to notice, and
+// it, host/internal/fault breaks the host on purpose and wants every scenario to notice, and
 // TestEnvoy, which needs an Envoy, checks that it still says the same
-// (-update writes what it says now).
+// (-update writes what it says now). testdata/sdk has scenarios for guests made with the
+// Go and the Rust SDK (testenv/guests/script and script-rust).
 package abi

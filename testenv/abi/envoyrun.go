@@ -26,7 +26,7 @@ type obj = map[string]any
 func RunEnvoy(t testing.TB, version string, list []*Scenario) map[string]*Record {
 	dir := testenv.TempDir(t)
 	var listeners, clusters []any
-	ups := map[string]*upstream{}
+	ups, named := map[string]*upstream{}, map[string]bool{}
 	for _, s := range list {
 		wasm, err := moduleOf(s)
 		if err != nil {
@@ -45,6 +45,12 @@ func RunEnvoy(t testing.TB, version string, list []*Scenario) map[string]*Record
 		listeners = append(listeners, listenerOf(s, path))
 		clusters = append(clusters, clusterOf(s.cluster(), up.port(), false), clusterOf(s.grpcCluster(), up.port(), true),
 			clusterOf("refused."+s.ID, 1, true))
+		for option, h2 := range map[string]bool{"cluster": false, "grpc-cluster": true} {
+			if name, ok := s.Options[option]; ok && !named[name] {
+				named[name] = true
+				clusters = append(clusters, clusterOf(name, up.port(), h2))
+			}
+		}
 	}
 	lds := filepath.Join(dir, "lds.json")
 	write := func(listeners []any) {
@@ -115,6 +121,7 @@ func runInEnvoy(s *Scenario, e *envoy.Envoy, addr string, up *upstream) *Record 
 		}
 		rec.Responses = append(rec.Responses, c.send(s, r))
 	}
+	up.release(func() []string { return decode(s, linesOf(s, e.Log())) })
 	if _, ok := s.Options["shutdown"]; !ok {
 		waitInEnvoy(s, e, rec)
 	}

@@ -121,6 +121,7 @@ func RunHostWithin(ctx context.Context, s *Scenario, wait time.Duration) (*Recor
 		})
 		rec.Responses = append(rec.Responses, c.send(s, r))
 	}
+	up.release(func() []string { return decode(s, logged.get()) })
 	if _, ok := s.Options["shutdown"]; ok {
 		srv.Close()
 		go end()
@@ -215,6 +216,12 @@ func hostConfig(s *Scenario, p plugin, up *upstream, logged *lineList) host.Conf
 	if s.Guest != "" { // which takes seconds to compile
 		config.PluginConfig = []byte(s.configuration())
 		config.CacheDir = filepath.Join(testenv.Root(), "build", "test", "cache")
+	}
+	if name, ok := s.Options["cluster"]; ok {
+		config.Clusters[name] = up.srv.URL
+	}
+	if name, ok := s.Options["grpc-cluster"]; ok {
+		config.Clusters[name] = config.Clusters[s.grpcCluster()]
 	}
 	if s.Module != "" {
 		config.CacheDir = filepath.Join(testenv.Root(), "build", "test", "cache")

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/sallyport-auth/sallyport/testenv"
 )
 
 // cluster is the name of the cluster of the scenario's upstream, grpcCluster that of
@@ -39,13 +41,22 @@ func (s *Scenario) vmID(p plugin) string {
 type upstream struct {
 	s    *Scenario
 	srv  *httptest.Server
-	mu   sync.Mutex // guards seen
+	late chan struct{} // closed when late answers may come
+	mu   sync.Mutex    // guards seen
 	seen []string
+}
+
+// release lets late answers come once the streams have ended.
+func (u *upstream) release(log func() []string) {
+	if slices.ContainsFunc(u.s.Answers, func(a answer) bool { return a.late }) {
+		_ = testenv.Poll(5*time.Second, func() bool { return u.s.deletes(log()) >= len(u.s.Requests) })
+	}
+	close(u.late)
 }
 
 // startUpstream starts the upstream of a scenario, for HTTP/1.1 and HTTP/2.
 func startUpstream(s *Scenario) *upstream {
-	u := &upstream{s: s}
+	u := &upstream{s: s, late: make(chan struct{})}
 	u.srv = httptest.NewUnstartedServer(u)
 	u.srv.Config.Protocols = new(http.Protocols)
 	u.srv.Config.Protocols.SetHTTP1(true)
@@ -96,6 +107,8 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case a.hang:
 		<-r.Context().Done()
 		return
+	case a.late:
+		<-u.late
 	}
 	for _, h := range a.headers {
 		w.Header().Add(h[0], h[1])
@@ -278,12 +291,6 @@ func (c *client) send(s *Scenario, r request) string {
 // finished reports whether a run is over: as many streams have ended as requests
 // were sent, and what the scenario waits for has come.
 func (s *Scenario) finished(log []string) bool {
-	deletes := 0
-	for _, l := range log {
-		if strings.Contains(l, "delete(") && !strings.Contains(l, "  ") {
-			deletes++
-		}
-	}
 	want := len(s.Requests) * len(s.Plugins)
 	if s.Module != "" { // which tells of no end
 		want = 0
@@ -296,5 +303,15 @@ func (s *Scenario) finished(log []string) bool {
 			return false
 		}
 	}
-	return deletes >= want
+	return s.deletes(log) >= want
+}
+
+// deletes counts the contexts that have been deleted.
+func (s *Scenario) deletes(log []string) (n int) {
+	for _, l := range log {
+		if strings.Contains(l, "delete(") && !strings.Contains(l, "  ") {
+			n++
+		}
+	}
+	return n
 }

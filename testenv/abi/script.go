@@ -30,7 +30,7 @@ import (
 //	  status 200
 //	  x-b: 2
 //	  body "text"
-//	  hang
+//	  hang                         or reset, or late: after the streams have ended
 //	until "text"                   the run is over when a line of the record has this
 //
 // Arguments are numbers, "texts" (with *N repeated), [pairs], $variables, $ctx,
@@ -105,9 +105,8 @@ type message struct {
 
 type request struct {
 	message
-	method, path   string
-	h2, givesUp    bool
-	declaredLength bool // the body is sent with its length
+	method, path string
+	h2, givesUp  bool
 }
 
 type answer struct {
@@ -115,11 +114,14 @@ type answer struct {
 	path        string
 	status      int
 	hang, reset bool
+	late        bool // not before the streams have ended
 }
 
-// options that scenarios may have; with = when they have a value.
+// options that scenarios may have; with = when they have a value. cluster and
+// grpc-cluster are further names of the upstream, for modules that have a name built in:
+// of one name, in one Envoy, the first scenario's counts.
 var options = []string{"stop-iteration", "tls", "fail-open", "fail-reload", "vm-config=", "env=", "limit=", "deletes=", "abi=", "module=",
-	"shutdown", "chunks", "metric=", "h2-upstream"}
+	"shutdown", "chunks", "metric=", "cluster=", "grpc-cluster=", "h2-upstream"}
 
 // Load reads all scenarios of a folder.
 func Load(dir string) ([]*Scenario, error) {
@@ -450,6 +452,9 @@ func (p *parser) answerLine(line string) error {
 		return nil
 	case "reset":
 		a.reset = true
+		return nil
+	case "late":
+		a.late = true
 		return nil
 	}
 	return a.line(line)
