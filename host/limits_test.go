@@ -378,6 +378,45 @@ func TestCallsEndWithTheirGuest(t *testing.T) {
 	testenv.Eventually(t, 10*time.Second, "the end of the call", func() bool { return canceled.Load() == 1 })
 }
 
+// A plugin that puts off its end lives on in a VM that it shares, with its calls. Nobody
+// waits for it, and it ends with the VM.
+func TestCallsOfOneThatPutsOffItsEnd(t *testing.T) {
+	url, hung, canceled := callouts(t)
+	wasm := hostile()
+	plugin := func(name string) Plugin {
+		return Plugin{Wasm: wasm, Config: Config{Name: name, VMID: "v", Workers: 1, Clusters: map[string]string{"c": url}}}
+	}
+	c, err := NewChain(t.Context(), plugin("a"), plugin("b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := false
+	defer func() {
+		if !closed {
+			_ = c.Close(context.Background())
+		}
+	}()
+	r := httptest.NewRequest("GET", "/", nil)
+	data, size := callProgram("/hang")
+	r.Header["X-Program"] = []string{program(data, func(at uint32) []record {
+		return []record{do(op("proxy_http_call"), at, 1, at+1, size, 0, 0, 0, 0, 0, 64)}
+	})}
+	c.Handler(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), r)
+	testenv.Eventually(t, 10*time.Second, "a call of each", func() bool { return hung.Load() == 2 })
+	if err := c.Reload(t.Context(), plugin("a")); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Eventually(t, 10*time.Second, "the end of a filter", func() bool { return Open(c) == 1 })
+	if n := canceled.Load(); n != 0 {
+		t.Errorf("%d calls have ended", n)
+	}
+	closed = true
+	if err := c.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	testenv.Eventually(t, 10*time.Second, "the end of both calls", func() bool { return canceled.Load() == 2 })
+}
+
 // What a guest asks for a million times within a callback is kept once.
 func TestDeferredOnce(t *testing.T) {
 	for _, test := range []struct {
