@@ -16,7 +16,7 @@ FUZZTIME  ?= 3s
 MUTANTS   := filter/internal/policy internal/jose internal/claims oidc-sidecar/internal/seal oidc-sidecar/internal/revoke
 
 # Tests of servers and programs of others, which carry the tag real.
-REAL := ./testenv/real/... ./testenv/browser/... ./testenv/oidcprovider/... ./internal/registry/...
+REAL := ./testenv/abi ./testenv/real/... ./testenv/browser/... ./testenv/oidcprovider/... ./internal/registry/...
 
 # tests NAME,ARGUMENTS: runs go test and leaves its events in build/test-NAME.json.
 tests = @mkdir -p build && rm -f build/test-$(1).json && \
@@ -47,12 +47,13 @@ test: tools test-build fuzz ## Go tests, the module in the host and in a real En
 test-build:
 	@$(MAKE) --no-print-directory -s build BIN=build/test
 
-test-real: tools test-build ## the tests that need Keycloak, oidc-provider, Chromium, Postgres; installs Debian packages when root
+test-real: tools test-build ## the tests that need Keycloak, oidc-provider, Chromium, Postgres, Rust; installs Debian packages when root
 	testenv/keycloak/install.sh $(TOOLS)
 	testenv/oidcprovider/install.sh $(TOOLS)
 	testenv/browser/install.sh
 	testenv/axe/install.sh $(TOOLS)
 	testenv/postgres/install.sh
+	testenv/rust/install.sh
 	$(call tests,real,-count=1 -tags real -timeout 20m $(REAL))
 
 check: ## formatting, vet, staticcheck, a tidy go.mod
@@ -64,6 +65,12 @@ check: ## formatting, vet, staticcheck, a tidy go.mod
 
 fuzz: ## run every fuzz target for FUZZTIME (make fuzz FUZZTIME=10m)
 	@GO=$(GO) testenv/fuzz.sh $(FUZZTIME)
+
+streams: tools ## send generated requests through Envoy and the host and compare (make streams STREAMS=20000 SEED=7)
+	STREAMS=$(or $(STREAMS),20000) SEED=$(or $(SEED),1) $(GO) test -count=1 -timeout 1h -run TestStreams -v ./testenv/anyfilter
+
+leaks: ## 2,000 reloads and 500,000 streams in package host: memory has to stay
+	LEAKS=1 $(GO) test -count=1 -timeout 1h -run 'TestLeaks' -v ./host
 
 mutants: ## mutation tests of the packages that decide; fails below 80 %
 	@for p in $(MUTANTS); do \
@@ -93,5 +100,5 @@ $(TOOLS)/schemathesis-%/ok:
 	$(TOOLS)/schemathesis-$*/bin/pip install --quiet --disable-pip-version-check schemathesis==$*
 	@touch $@
 
-.PHONY: help run build wasm image test test-build test-real check fuzz mutants bench acceptance tools
+.PHONY: help run build wasm image test test-build test-real check fuzz streams leaks mutants bench acceptance tools
 .DEFAULT_GOAL := help

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/host/internal/headers"
 	"github.com/sallyport-auth/sallyport/host/internal/shared"
 	"github.com/sallyport-auth/sallyport/host/internal/stream"
 )
@@ -18,7 +20,7 @@ import (
 // Plugin is one filter of a chain: a module, and how it is run.
 type Plugin struct {
 	Wasm   []byte // not to be changed once the chain has it
-	Config Config
+	Config Config // how it is run
 }
 
 // Chain is a row of filters, each with its module, root id and configuration. A
@@ -27,7 +29,8 @@ type Plugin struct {
 // it; those after it, which have not seen the request, do not see the response.
 //
 // The filters of a chain share the properties that they set on a request. Those
-// with one VMID share data and queues as well.
+// with one VMID share data and queues as well; those that also have one module, one
+// VMConfig and the same limits share their VMs, in which each has its root context.
 //
 // Reload replaces filters while requests run. A Chain is safe for concurrent use.
 type Chain struct {
@@ -35,6 +38,7 @@ type Chain struct {
 
 	mu     sync.Mutex // orders reloads, and guards what follows
 	spaces map[string]space
+	queues shared.Queues
 	closed bool
 
 	members sync.Map // *member → struct{}: the filters that are not closed yet
@@ -55,10 +59,7 @@ type member struct {
 	close  func(context.Context) error
 }
 
-var errNoPlugin = errors.New("host: a chain needs a filter")
-
-// ErrClosed is what Reload returns once the chain is closed.
-var ErrClosed = errors.New("host: the chain is closed")
+var errNoPlugin = ofKind(ErrConfig, errors.New("host: a chain needs a filter"))
 
 // NewChain starts a chain. It fails when New would fail for one of the filters.
 func NewChain(ctx context.Context, plugins ...Plugin) (*Chain, error) {
@@ -95,17 +96,29 @@ func (c *Chain) Reload(ctx context.Context, plugins ...Plugin) error {
 		s, ok := c.spaces[p.Config.VMID]
 		if !ok {
 			if s, ok = spaces[p.Config.VMID]; !ok {
-				s = newSpace()
+				s = newSpace(&c.queues)
 			}
 		}
 		spaces[p.Config.VMID] = s
-		m, err := c.member(ctx, memberName(plugins, i), p, s, old)
+		var base *Filter
+		for _, m := range next.members {
+			if m.filter.base == nil && m.plugin.sharesVM(p) {
+				base = m.filter
+				break
+			}
+		}
+		m, err := c.member(ctx, memberName(plugins, i), p, s, old, base)
 		if err != nil {
 			c.release(next)
 			return err
 		}
 		m.users.Add(1)
 		next.members = append(next.members, m)
+	}
+	for vmID := range c.spaces {
+		if _, stays := spaces[vmID]; !stays {
+			c.queues.Forget(vmID)
+		}
 	}
 	c.spaces = spaces
 	c.current.Store(next)
@@ -131,22 +144,30 @@ func memberName(plugins []Plugin, i int) string {
 	return fmt.Sprintf("%s#%d", name, n)
 }
 
+// sharesVM reports whether two plugins run in one VM, as in Envoy: with the same
+// vm_id, module and VM configuration.
+func (p Plugin) sharesVM(o Plugin) bool {
+	a, b := p.Config.withDefaults(), o.Config.withDefaults()
+	return a.VMID == b.VMID && bytes.Equal(a.VMConfig, b.VMConfig) && slices.Equal(a.Env, b.Env) && a.Workers == b.Workers &&
+		a.MemoryBytes == b.MemoryBytes && a.Deadline == b.Deadline && a.Limits == b.Limits && a.CacheDir == b.CacheDir && bytes.Equal(p.Wasm, o.Wasm)
+}
+
 // member returns the filter that runs a plugin: one of the old generation, or a
 // new one.
-func (c *Chain) member(ctx context.Context, name string, p Plugin, s space, old *generation) (*member, error) {
+func (c *Chain) member(ctx context.Context, name string, p Plugin, s space, old *generation, base *Filter) (*member, error) {
 	metrics := &shared.Metrics{}
 	if old != nil {
 		for _, m := range old.members {
 			if m.name != name {
 				continue
 			}
-			if m.plugin.same(p) {
+			if m.plugin.same(p) && m.filter.base == base {
 				return m, nil
 			}
-			metrics = m.filter.env.Metrics.Successor()
+			metrics = m.filter.metrics.Successor()
 		}
 	}
-	f, err := newFilter(ctx, p.Wasm, p.Config, s, metrics)
+	f, err := newFilter(ctx, p.Wasm, p.Config, s, metrics, base)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -205,25 +226,45 @@ type passage struct {
 // end ends the streams as Envoy does: every filter logs before the first is done,
 // also those that the request has not come to.
 func (p *passage) end(w http.ResponseWriter, r *http.Request) {
-	if n := len(p.streams); n > 0 {
-		first, last := p.streams[0], p.streams[n-1]
+	var unseen []*stream.Stream
+	if len(p.streams) > 0 {
 		for _, m := range p.unseen {
 			if wk := m.filter.pick(); wk != nil {
 				e := &exchange{filter: m.filter, worker: wk, w: w, r: r, started: time.Now(), answer: &p.answer}
 				e.stream = stream.New(wk.root, m.filter.config.stream(), e, &p.state)
-				last.Sync(func() { e.stream.RequestMap().Copy(last.RequestMap()) })
-				first.Sync(func() { e.stream.ResponseMap().Copy(first.ResponseMap()) })
 				e.stream.Begin()
-				p.streams = append(p.streams, e.stream)
+				unseen = append(unseen, e.stream)
 			}
 		}
 	}
-	for _, s := range p.streams {
+	all := append(p.streams[:len(p.streams):len(p.streams)], unseen...)
+	for _, s := range all {
+		p.final(s)
 		s.Log()
 	}
-	for _, s := range p.streams {
+	for _, s := range all {
 		s.Done()
 	}
+}
+
+// final makes the maps of a stream, for on_log, what the filters together have made
+// of the request and the response.
+func (p *passage) final(s *stream.Stream) {
+	first, last := p.streams[0], p.streams[len(p.streams)-1]
+	if !s.Logs() {
+		return
+	}
+	var request, response headers.Map
+	last.Sync(func() { request.Copy(last.RequestMap()) })
+	first.Sync(func() { response.Copy(first.ResponseMap()) })
+	s.Sync(func() {
+		if s != last {
+			s.RequestMap().Copy(&request)
+		}
+		if s != first {
+			s.ResponseMap().Copy(&response)
+		}
+	})
 }
 
 // Handler returns a handler that shows every request to the filters before next
@@ -278,7 +319,8 @@ type FilterStats struct {
 	MemoryBytes      uint64 // linear memory of all workers
 	// Unavailable counts requests that no worker could take.
 	Unavailable uint64
-	Metrics     []Metric
+	// Metrics are what the guest has defined, in no order.
+	Metrics []Metric
 }
 
 // Stats returns how the filters are doing, first to last.

@@ -39,7 +39,7 @@ var probe = sync.OnceValue(func() []byte {
 func probes(names ...string) (list []host.Plugin) {
 	for _, n := range names {
 		list = append(list, host.Plugin{Wasm: probe(), Config: host.Config{
-			Name: n, PluginConfig: []byte(n), Workers: 1, CacheDir: cache, Deadline: 20 * time.Second,
+			Name: n, VMID: n, PluginConfig: []byte(n), Workers: 1, CacheDir: cache, Deadline: 20 * time.Second,
 		}})
 	}
 	return list
@@ -105,6 +105,54 @@ func TestChainTrap(t *testing.T) {
 	}
 }
 
+// Filters with one module and one VMID share a VM: each has its own configuration, a
+// trap ends both, and one of them can be replaced alone.
+func TestChainSharesVM(t *testing.T) {
+	list := probes("a", "b")
+	list[0].Config.VMID, list[1].Config.VMID = "one", "one"
+	c, url := serveChain(t, list...)
+	if _, _, text := ask(t, url, ""); !strings.HasPrefix(text, "trace a,b,") {
+		t.Errorf("the upstream got %s", text)
+	}
+	if n := value(c, "a", "probe.requests"); n != 2 {
+		t.Errorf("the VM has counted %d requests, want those of both: 2", n)
+	}
+	if s := c.Stats(); s[0].MemoryBytes == 0 || s[1].MemoryBytes != 0 {
+		t.Errorf("memory: %d and %d bytes, want that of one VM", s[0].MemoryBytes, s[1].MemoryBytes)
+	}
+	passes := func(want string) {
+		t.Helper()
+		testenv.Eventually(t, 10*time.Second, "a new worker", func() bool {
+			status, _, text := ask(t, url, "")
+			return status == 200 && strings.HasPrefix(text, want)
+		})
+	}
+	if status, _, _ := ask(t, url, "", "x-do-b: trap"); status != 503 {
+		t.Errorf("a trap: status %d", status)
+	}
+	passes("trace a,b,")
+	next := probes("a", "b")
+	next[0].Config.VMID, next[1].Config.VMID = "one", "one"
+	next[1].Config.PluginConfig = []byte("changed")
+	if err := c.Reload(t.Context(), next...); err != nil {
+		t.Fatal(err)
+	}
+	passes("trace a,changed,")
+	if status, _, _ := ask(t, url, "", "x-do-a: trap"); status != 503 {
+		t.Errorf("a trap after the reload: status %d", status)
+	}
+	passes("trace a,changed,")
+	next[1].Config.PluginConfig = []byte("refuse")
+	if err := c.Reload(t.Context(), next...); err == nil {
+		t.Error("a plugin that refuses its configuration was taken")
+	}
+	passes("trace a,changed,")
+	if err := c.Reload(t.Context(), next[0]); err != nil {
+		t.Fatal(err)
+	}
+	passes("trace a,")
+}
+
 func TestChainRefuses(t *testing.T) {
 	c, url := serveChain(t, probes("a")...)
 	bad := probes("a", "refuse")
@@ -168,6 +216,7 @@ func TestReloadKeeps(t *testing.T) {
 	ask(t, url, "")
 	next := probes("a", "b", "a")
 	next[1].Config.PluginConfig = []byte("changed")
+	next[2].Config.VMID = "another" // else the two would share a VM
 	if err := c.Reload(t.Context(), next...); err != nil {
 		t.Fatal(err)
 	}

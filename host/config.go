@@ -19,8 +19,9 @@ type FailurePolicy int
 // The policies. The zero value denies.
 const (
 	FailClosed FailurePolicy = iota // 503
-	// FailOpen lets requests pass by the filter. It is not for filters that guard
-	// anything.
+	// FailOpen lets requests pass by the filter when no worker can take them. A
+	// request in which the guest traps is answered 503 all the same. It is not for
+	// filters that guard anything.
 	FailOpen
 )
 
@@ -28,7 +29,8 @@ const (
 // configuration and makes no calls.
 type Config struct {
 	// Name, RootID and VMID are what the guest can read as plugin_name,
-	// plugin_root_id and plugin_vm_id. VMID also names the space of shared queues.
+	// plugin_root_id and plugin_vm_id. VMID also names the space of shared data and
+	// queues, and filters of a chain with one VMID and one module share their VMs.
 	Name, RootID, VMID string
 
 	// PluginConfig is what on_configure reads, VMConfig what on_vm_start reads.
@@ -41,9 +43,9 @@ type Config struct {
 	// Workers is how many instances there are. The default is GOMAXPROCS.
 	Workers int
 
-	// Clusters are where guests may call (proxy_http_call): name → URL, which is
-	// http://host:port, https://host:port or unix:/path/of/socket. A guest cannot
-	// call anywhere else.
+	// Clusters are where guests may call (proxy_http_call, proxy_grpc_call): name →
+	// URL, which is http://host:port, https://host:port, h2c://host:port (HTTP/2
+	// without TLS) or unix:/path/of/socket. A guest cannot call anywhere else.
 	Clusters map[string]string
 
 	// StopIteration delivers bodies while a guest holds the headers, as Envoy's
@@ -59,10 +61,16 @@ type Config struct {
 	MemoryBytes uint64
 
 	// Deadline bounds a callback. The default is one second; a guest that takes
-	// longer is ended as if it had trapped. A negative Deadline is none, which
-	// makes calls up to twenty times cheaper, and lets a guest that spins freeze
-	// the whole process: only for modules that are known not to.
+	// longer is ended as if it had trapped, at its next loop or call; a hostcall under
+	// way is not interrupted. It costs a microsecond a callback and a check in every
+	// loop: a filter written in Go takes about three times as long. A negative
+	// Deadline is none, and lets a guest that spins freeze the whole process at the
+	// next garbage collection: only for modules that are known not to.
 	Deadline time.Duration
+
+	// Limits bound what a guest can make the host hold. The zero Limits are the
+	// defaults.
+	Limits Limits
 
 	// CacheDir keeps compiled code, so that the next start takes milliseconds
 	// instead of seconds. What is in it is executed: it must be nobody else's to
@@ -78,8 +86,9 @@ type Config struct {
 	// ask for it.
 	LogLevel slog.Level
 
-	// Foreign are foreign functions beside verify_signature, compress, uncompress
-	// and clear_route_cache, which are always there.
+	// Foreign are foreign functions beside verify_signature, sign, compress, uncompress,
+	// clear_route_cache, declare_property and set_envoy_filter_state, which are always
+	// there.
 	Foreign map[string]ForeignFunc
 
 	// Properties answers attributes that net/http does not know, such as
@@ -121,6 +130,7 @@ func (c Config) withDefaults() Config {
 	case c.Deadline < 0:
 		c.Deadline = 0
 	}
+	c.Limits = c.Limits.withDefaults()
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -136,7 +146,7 @@ func (c Config) clusters() (callout.Clusters, error) {
 	for name, target := range c.Clusters {
 		cluster, err := callout.New(target)
 		if err != nil {
-			return nil, fmt.Errorf("host: cluster %q: %w", name, err)
+			return nil, ofKind(ErrConfig, fmt.Errorf("host: cluster %q: %w", name, err))
 		}
 		out[name] = cluster
 	}

@@ -1,8 +1,10 @@
 package host
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -48,7 +50,7 @@ func (f *Filter) serve(w http.ResponseWriter, r *http.Request, next http.Handler
 	e.serve(next)
 }
 
-// fail answers a request that no worker can take.
+// fail answers a request that no worker could take, or lets it pass by.
 func (f *Filter) fail(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	f.failing.Add(1)
 	if f.config.Failure == FailOpen {
@@ -60,7 +62,6 @@ func (f *Filter) fail(w http.ResponseWriter, r *http.Request, next http.Handler)
 
 // unavailable is what clients get while a filter cannot run.
 func unavailable(w http.ResponseWriter) {
-	w.Header().Set("Retry-After", "1")
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusServiceUnavailable)
 }
@@ -75,6 +76,7 @@ type exchange struct {
 	r       *http.Request // as the client sent it
 	out     *http.Request // as next gets it
 	status  atomic.Int32  // of the response, for properties
+	written atomic.Int64  // bytes of the response's body
 	started time.Time
 	answer  *answer
 	own     struct { // of a filter that is in no chain
@@ -87,7 +89,13 @@ type exchange struct {
 // while next was running. The filters of a chain share it.
 type answer struct {
 	response atomic.Pointer[hostcall.LocalResponse]
-	given    bool // to the filter that stands next to next, or to the client
+	details  atomic.Pointer[string] // why there is this response
+	given    bool                   // to the filter that stands next to next, or to the client
+}
+
+// sees reports whether the guest looks at responses.
+func (e *exchange) sees() bool {
+	return e.has(vm.OnResponseHeaders) || e.has(vm.OnResponseBody) || e.has(vm.OnResponseTrailers) || e.has(vm.OnLog)
 }
 
 // has reports whether the guest has a callback.
@@ -121,11 +129,16 @@ func (e *exchange) serve(next http.Handler) {
 		if r.Context().Err() != nil {
 			panic(http.ErrAbortHandler) // the client is gone
 		}
-		e.filter.fail(e.w, r, next)
+		e.filter.failing.Add(1)
+		unavailable(e.w) // also with FailOpen: what the guest has begun nobody can end
 		return
 	}
 	e.stream.Sync(func() { e.out = e.request(body) })
-	if !e.has(vm.OnResponseHeaders) && !e.has(vm.OnResponseBody) && !e.has(vm.OnResponseTrailers) && !body.active() {
+	if e.out == nil {
+		e.local(badPath)
+		return
+	}
+	if !e.sees() && !body.active() {
 		next.ServeHTTP(e.w, e.out)
 		return
 	}
@@ -135,7 +148,11 @@ func (e *exchange) serve(next http.Handler) {
 }
 
 // tooLarge is Envoy's answer to a request of which a guest holds too much.
-var tooLarge = &hostcall.LocalResponse{Status: http.StatusRequestEntityTooLarge, Body: []byte("Payload Too Large"), GRPC: -1}
+var tooLarge = &hostcall.LocalResponse{Status: http.StatusRequestEntityTooLarge, Details: "request_payload_too_large", Body: []byte("Payload Too Large"), GRPC: -1}
+
+// badPath answers a request to which the guest has given a path that is none: what it
+// wanted to be asked for is not known, and the path before it is not it.
+var badPath = &hostcall.LocalResponse{Status: http.StatusBadRequest, GRPC: -1}
 
 // fillRequest shows a request as Envoy would: pseudo-headers first.
 func fillRequest(m *headers.Map, r *http.Request) {
@@ -160,12 +177,13 @@ func fillRequest(m *headers.Map, r *http.Request) {
 	if r.ContentLength > 0 && r.Header["Content-Length"] == nil {
 		m.Append("content-length", strconv.FormatInt(r.ContentLength, 10))
 	}
-	if len(r.TransferEncoding) > 0 {
-		m.Append("transfer-encoding", strings.Join(r.TransferEncoding, ", "))
+	if len(r.Trailer) > 0 && r.Header["Trailer"] == nil {
+		m.Append("trailer", strings.ToLower(strings.Join(slices.Sorted(maps.Keys(r.Trailer)), ",")))
 	}
 }
 
-// request returns the request for next: the client's, with the guest's changes.
+// request returns the request for next: the client's, with the guest's changes; nil when
+// there is no such request.
 func (e *exchange) request(body *requestBody) *http.Request {
 	m := e.stream.RequestMap()
 	if m.Edits == 0 && !body.active() {
@@ -180,7 +198,9 @@ func (e *exchange) request(body *requestBody) *http.Request {
 	if m.Edits == 0 {
 		return out
 	}
-	out.Header = m.Apply(e.r.Header)
+	if out.Header = m.Apply(e.r.Header); e.r.ContentLength > 0 {
+		out.ContentLength = contentLength(m) // which the guest may have removed
+	}
 	delete(out.Header, "Transfer-Encoding")
 	if host, ok := m.Get(":authority"); ok {
 		out.Host = host
@@ -189,10 +209,12 @@ func (e *exchange) request(body *requestBody) *http.Request {
 		out.Method = method
 	}
 	if path, ok := m.Get(":path"); ok && path != e.r.RequestURI {
-		if u, err := url.ParseRequestURI(path); err == nil {
-			u.Scheme, u.Host = e.r.URL.Scheme, e.r.URL.Host
-			out.URL, out.RequestURI = u, path
+		u, err := url.ParseRequestURI(path)
+		if err != nil || u.Scheme != "" || u.Host != "" {
+			return nil
 		}
+		u.Scheme, u.Host = e.r.URL.Scheme, e.r.URL.Host
+		out.URL, out.RequestURI = u, path
 	}
 	return out
 }
@@ -210,6 +232,7 @@ func contentLength(m *headers.Map) int64 {
 // local sends the guest's response. Like every response it passes the guest's
 // response callbacks.
 func (e *exchange) local(r *hostcall.LocalResponse) {
+	e.answer.details.Store(&r.Details)
 	if isGRPC(e.r.Header.Get("Content-Type")) {
 		e.localGRPC(r)
 		return
@@ -249,19 +272,33 @@ func (e *exchange) localGRPC(r *hostcall.LocalResponse) {
 }
 
 func (e *exchange) sendLocal(status int, body []byte) {
+	if status < 200 || status > 999 {
+		panic(http.ErrAbortHandler) // no response that a client could read
+	}
+	w := e.w
+	var rw *response
+	if e.sees() {
+		rw = newResponse(e)
+		w = rw
+	}
+	w.WriteHeader(status)
+	if len(body) > 0 {
+		_, _ = w.Write(body) // the client may be gone
+	}
+	if rw != nil {
+		rw.finish()
+	}
+	if e.w.Header()["Content-Length"] == nil { // net/http would add one
+		_ = http.NewResponseController(e.w).Flush()
+	}
+}
+
+// localStatus returns the status of a guest's response: 500 for what is none.
+func localStatus(status int) int {
 	if status < 200 || status > 599 {
-		status = http.StatusInternalServerError
+		return http.StatusInternalServerError
 	}
-	if !e.has(vm.OnResponseHeaders) {
-		e.w.WriteHeader(status)
-		_, _ = e.w.Write(body) // the client may be gone
-		return
-	}
-	rw := newResponse(e)
-	rw.isLocal = true
-	rw.WriteHeader(status)
-	_, _ = rw.Write(body)
-	rw.finish()
+	return status
 }
 
 func isGRPC(contentType string) bool {

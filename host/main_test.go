@@ -65,7 +65,7 @@ func main() {
 	run := func(args ...string) string {
 		cmd := exec.Command("go", args...)
 		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod")
+		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOSUMDB=off", "GOWORK=off")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("go %s: %v: %s", strings.Join(args, " "), err, out)
@@ -73,6 +73,26 @@ func main() {
 		return string(out)
 	}
 	run("build", "-o", "other", ".")
+	// Nothing else comes into the go.mod of the other module, and is looked for there.
+	data, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	required := 0
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "require "))
+		path, version, ok := strings.Cut(line, " ")
+		if !ok || !strings.HasPrefix(version, "v") {
+			continue
+		}
+		required++
+		if path != "github.com/sallyport-auth/sallyport" && path != "github.com/tetratelabs/wazero" && path != "golang.org/x/sys" {
+			t.Errorf("the other module has to require %s", line)
+		}
+	}
+	if required != 3 {
+		t.Errorf("the other module requires %d modules: %s", required, data)
+	}
 	allowed := []string{"github.com/sallyport-auth/sallyport/", "github.com/tetratelabs/wazero", "golang.org/x/sys", "example.com/other"}
 	for dep := range strings.FieldsSeq(run("list", "-deps", ".")) {
 		first, _, _ := strings.Cut(dep, "/")

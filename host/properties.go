@@ -1,11 +1,18 @@
 package host
 
 import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/binary"
+	"encoding/hex"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
+	"github.com/sallyport-auth/sallyport/host/internal/headers"
 	"github.com/sallyport-auth/sallyport/host/internal/stream"
 	"github.com/sallyport-auth/sallyport/internal/abi"
 )
@@ -19,16 +26,21 @@ func (e *exchange) Property(s *stream.Stream, path []string) ([]byte, abi.Status
 			return v, abi.OK
 		}
 	}
-	if header, ok := strings.CutPrefix(name, "request.headers."); ok {
-		return joined(s, abi.HTTPRequestHeaders, header)
-	}
-	if header, ok := strings.CutPrefix(name, "response.headers."); ok {
-		return joined(s, abi.HTTPResponseHeaders, header)
+	for prefix, t := range lookups {
+		if header, ok := strings.CutPrefix(name, prefix); ok {
+			return joined(s, t, header)
+		}
 	}
 	if get, ok := attributes[name]; ok {
 		return get(e, s)
 	}
 	return nil, abi.NotFound
+}
+
+// lookups are the attributes in which headers are looked up.
+var lookups = map[string]abi.MapType{
+	"request.headers.": abi.HTTPRequestHeaders, "response.headers.": abi.HTTPResponseHeaders,
+	"response.trailers.": abi.HTTPResponseTrailers,
 }
 
 type attribute func(e *exchange, s *stream.Stream) ([]byte, abi.Status)
@@ -56,8 +68,25 @@ func header(name string) attribute {
 	return func(_ *exchange, s *stream.Stream) ([]byte, abi.Status) { return text(s.RequestMap().Get(name)) }
 }
 
+// query returns a part of the path: before the question mark, or behind it.
+func query(behind bool) attribute {
+	return func(_ *exchange, s *stream.Stream) ([]byte, abi.Status) {
+		path, ok := s.RequestMap().Get(":path")
+		before, after, _ := strings.Cut(path, "?")
+		if behind {
+			return text(after, ok)
+		}
+		return text(before, ok)
+	}
+}
+
+// whole are attributes that stand for many, which have no encoding.
+func whole(*exchange, *stream.Stream) ([]byte, abi.Status) { return nil, abi.SerializationFailure }
+
 // attributes are those of Envoy's documentation, "Attributes".
 var attributes = map[string]attribute{
+	"": whole, "request": whole, "response": whole, "connection": whole, "source": whole, "destination": whole,
+
 	"request.path":      header(":path"),
 	"request.host":      header(":authority"),
 	"request.method":    header(":method"),
@@ -65,28 +94,48 @@ var attributes = map[string]attribute{
 	"request.referer":   header("referer"),
 	"request.useragent": header("user-agent"),
 	"request.id":        header("x-request-id"),
-	"request.url_path": func(_ *exchange, s *stream.Stream) ([]byte, abi.Status) {
-		path, ok := s.RequestMap().Get(":path")
-		path, _, _ = strings.Cut(path, "?")
-		return text(path, ok)
-	},
-	"request.query": func(_ *exchange, s *stream.Stream) ([]byte, abi.Status) {
-		path, ok := s.RequestMap().Get(":path")
-		_, query, _ := strings.Cut(path, "?")
-		return text(query, ok)
-	},
+	"request.url_path":  query(false),
+	"request.query":     query(true),
 	"request.protocol": func(e *exchange, _ *stream.Stream) ([]byte, abi.Status) {
 		return text(strings.TrimSuffix(e.r.Proto, ".0"), true)
 	},
-	"request.time":     func(e *exchange, _ *stream.Stream) ([]byte, abi.Status) { return number(e.started.UnixNano()) },
-	"request.headers":  all(abi.HTTPRequestHeaders),
-	"response.headers": all(abi.HTTPResponseHeaders),
+	"request.time": func(e *exchange, _ *stream.Stream) ([]byte, abi.Status) { return number(e.started.UnixNano()) },
+	"request.duration": func(e *exchange, s *stream.Stream) ([]byte, abi.Status) {
+		if !s.Logging() { // it has not ended
+			return nil, abi.NotFound
+		}
+		return number(int64(time.Since(e.started)))
+	},
+	"request.size":          func(e *exchange, _ *stream.Stream) ([]byte, abi.Status) { return number(e.requestSize()) },
+	"request.headers_bytes": func(_ *exchange, s *stream.Stream) ([]byte, abi.Status) { return number(int64(s.RequestMap().Size())) },
+	"request.total_size": func(e *exchange, s *stream.Stream) ([]byte, abi.Status) {
+		return number(e.requestSize() + int64(s.RequestMap().Size()))
+	},
+	"request.headers": all(abi.HTTPRequestHeaders),
+
+	"response.headers":       all(abi.HTTPResponseHeaders),
+	"response.trailers":      all(abi.HTTPResponseTrailers),
+	"response.headers_bytes": func(_ *exchange, s *stream.Stream) ([]byte, abi.Status) { return number(int64(s.ResponseMap().Size())) },
+	"response.size":          func(e *exchange, _ *stream.Stream) ([]byte, abi.Status) { return number(e.written.Load()) },
+	"response.total_size": func(e *exchange, s *stream.Stream) ([]byte, abi.Status) {
+		return number(e.written.Load() + int64(s.ResponseMap().Size()))
+	},
+	"response.flags": func(*exchange, *stream.Stream) ([]byte, abi.Status) { return number(0) },
 	"response.code": func(e *exchange, _ *stream.Stream) ([]byte, abi.Status) {
 		if e.status.Load() == 0 {
 			return nil, abi.NotFound
 		}
 		return number(int64(e.status.Load()))
 	},
+	"response.code_details": func(e *exchange, _ *stream.Stream) ([]byte, abi.Status) {
+		d := e.answer.details.Load()
+		if d == nil {
+			return nil, abi.NotFound
+		}
+		return []byte(*d), abi.OK
+	},
+	"response.grpc_status": grpcStatusOf,
+
 	"source.address": func(e *exchange, _ *stream.Stream) ([]byte, abi.Status) {
 		return text(e.r.RemoteAddr, e.r.RemoteAddr != "")
 	},
@@ -96,35 +145,114 @@ var attributes = map[string]attribute{
 		addr, _ := localAddress(e.r)
 		return port(addr)
 	},
+
 	"connection.mtls": func(e *exchange, _ *stream.Stream) ([]byte, abi.Status) {
 		return boolean(e.r.TLS != nil && len(e.r.TLS.PeerCertificates) > 0)
 	},
 	"connection.requested_server_name": func(e *exchange, _ *stream.Stream) ([]byte, abi.Status) {
 		if e.r.TLS == nil {
+			return nil, abi.OK
+		}
+		return []byte(e.r.TLS.ServerName), abi.OK
+	},
+	"connection.tls_version": func(e *exchange, _ *stream.Stream) ([]byte, abi.Status) {
+		if e.r.TLS == nil {
 			return nil, abi.NotFound
 		}
-		return text(e.r.TLS.ServerName, true)
+		return text(strings.Replace(tls.VersionName(e.r.TLS.Version), "TLS ", "TLSv", 1), true)
 	},
+	"connection.subject_peer_certificate": peer(func(c *x509.Certificate) (string, bool) { return c.Subject.String(), true }),
+	"connection.dns_san_peer_certificate": peer(func(c *x509.Certificate) (string, bool) {
+		if len(c.DNSNames) == 0 {
+			return "", false
+		}
+		return c.DNSNames[0], true
+	}),
+	"connection.uri_san_peer_certificate": peer(func(c *x509.Certificate) (string, bool) {
+		if len(c.URIs) == 0 {
+			return "", false
+		}
+		return c.URIs[0].String(), true
+	}),
+	"connection.sha256_peer_certificate_digest": peer(func(c *x509.Certificate) (string, bool) {
+		sum := sha256.Sum256(c.Raw)
+		return hex.EncodeToString(sum[:]), true
+	}),
+
 	"plugin_name":    func(e *exchange, _ *stream.Stream) ([]byte, abi.Status) { return text(e.filter.config.Name, true) },
 	"plugin_root_id": func(e *exchange, _ *stream.Stream) ([]byte, abi.Status) { return text(e.filter.config.RootID, true) },
 	"plugin_vm_id":   func(e *exchange, _ *stream.Stream) ([]byte, abi.Status) { return text(e.filter.config.VMID, true) },
 }
 
+// peer returns an attribute of the client's certificate.
+func peer(get func(c *x509.Certificate) (string, bool)) attribute {
+	return func(e *exchange, _ *stream.Stream) ([]byte, abi.Status) {
+		if e.r.TLS == nil || len(e.r.TLS.PeerCertificates) == 0 {
+			return nil, abi.NotFound
+		}
+		return text(get(e.r.TLS.PeerCertificates[0]))
+	}
+}
+
+// requestSize is the length of the request's body: as it was announced, or what has
+// come of it.
+func (e *exchange) requestSize() int64 {
+	if e.r.ContentLength >= 0 {
+		return e.r.ContentLength
+	}
+	return e.body.count.Load()
+}
+
+// grpcStatusOf is the status in trailers or headers, or what stands for the HTTP status
+// (Envoy's Grpc::Common::getGrpcStatus).
+func grpcStatusOf(e *exchange, s *stream.Stream) ([]byte, abi.Status) {
+	for _, t := range []abi.MapType{abi.HTTPResponseTrailers, abi.HTTPResponseHeaders} {
+		if m := seen(s, t); m != nil {
+			if text, ok := m.Get("grpc-status"); ok {
+				n, err := strconv.ParseInt(text, 10, 32)
+				if err != nil {
+					return nil, abi.NotFound
+				}
+				return number(n)
+			}
+		}
+	}
+	if e.status.Load() == 0 {
+		return nil, abi.NotFound
+	}
+	return number(int64(grpcStatus(int(e.status.Load()))))
+}
+
+// seen returns a map whatever the guest may do with it now, nil before it has come.
+func seen(s *stream.Stream, t abi.MapType) *headers.Map {
+	switch t {
+	case abi.HTTPRequestHeaders:
+		return s.RequestMap()
+	case abi.HTTPResponseHeaders:
+		if s.ResponseSeen() {
+			return s.ResponseMap()
+		}
+	case abi.HTTPResponseTrailers:
+		return s.ResponseTrailerMap()
+	}
+	return nil
+}
+
 // joined returns all values of a header.
 func joined(s *stream.Stream, t abi.MapType, name string) ([]byte, abi.Status) {
-	m := s.Headers(t)
+	m := seen(s, t)
 	if m == nil {
 		return nil, abi.NotFound
 	}
 	return text(m.Joined(name))
 }
 
-// all returns a whole header map as pairs.
+// all returns a whole header map as pairs; one that has not come is empty.
 func all(t abi.MapType) attribute {
 	return func(_ *exchange, s *stream.Stream) ([]byte, abi.Status) {
-		m := s.Headers(t)
+		m := seen(s, t)
 		if m == nil {
-			return nil, abi.NotFound
+			m = &headers.Map{}
 		}
 		return abi.AppendPairs(nil, m.Pairs()), abi.OK
 	}
@@ -143,9 +271,9 @@ func port(addr string) ([]byte, abi.Status) {
 	if err != nil {
 		return nil, abi.NotFound
 	}
-	n := int64(0)
-	for _, c := range []byte(p) {
-		n = n*10 + int64(c-'0')
+	n, err := strconv.ParseInt(p, 10, 32)
+	if err != nil {
+		return nil, abi.NotFound
 	}
 	return number(n)
 }

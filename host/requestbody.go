@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 
 	"github.com/sallyport-auth/sallyport/host/internal/stream"
 	"github.com/sallyport-auth/sallyport/host/internal/vm"
@@ -22,6 +23,7 @@ type requestBody struct {
 	err     error
 	pieces  chan piece // what the reader has read, once one runs
 	reading bool
+	count   atomic.Int64 // bytes that have come
 }
 
 type piece struct {
@@ -104,6 +106,7 @@ func (b *requestBody) show(ctx context.Context, p piece) stream.Outcome {
 		return stream.Dead
 	}
 	b.atEnd = p.err == io.EOF
+	b.count.Add(int64(len(p.data)))
 	if len(p.data) > 0 { // goes on before the end is shown
 		out, o := b.body(ctx, p.data, false)
 		b.ready = append(b.ready, out...)

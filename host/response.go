@@ -5,8 +5,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/host/internal/hostcall"
 	"github.com/sallyport-auth/sallyport/host/internal/stream"
@@ -25,8 +27,9 @@ type response struct {
 	discard   bool // the client gets something else
 	inner     bool // no filter stands between this one and next
 	hijacked  bool
-	isLocal   bool
 	held      bool // the guest holds the headers and wants the body
+	passed    bool // the guest has let the headers go on
+	early     bool // the guest has removed the length, which net/http must not add
 	trailers  []string
 }
 
@@ -66,8 +69,8 @@ func (r *response) Write(p []byte) (int, error) {
 	if r.discard {
 		return len(p), nil
 	}
-	if !r.e.has(vm.OnResponseBody) {
-		return len(p), r.send(p)
+	if !r.e.has(vm.OnResponseBody) || r.bodiless() {
+		return len(p), r.send(p) // of what has no body net/http takes the length at most
 	}
 	out, o := r.e.stream.ResponseBody(r.e.r.Context(), p, false)
 	if err := r.settle(o); err != nil {
@@ -76,24 +79,39 @@ func (r *response) Write(p []byte) (int, error) {
 	return len(p), r.send(out)
 }
 
+// abort breaks the response off behind what has been sent of it.
+func (r *response) abort() {
+	_ = http.NewResponseController(r.e.w).Flush() // the connection ends either way
+	panic(http.ErrAbortHandler)
+}
+
 // settle carries out what the guest decided about the response.
 func (r *response) settle(o stream.Outcome) error {
 	switch o {
 	case stream.Proceed:
-		r.held = false
+		r.held, r.passed = false, true
 		return nil
 	case stream.NeedBody:
 		return nil
 	case stream.Local:
+		if r.passed { // the headers are on their way
+			_ = r.send(nil)
+			r.abort()
+		}
 		return r.replace(r.e.stream.Local())
 	case stream.TooLarge:
+		if r.passed {
+			_ = r.send(nil)
+			r.abort()
+		}
 		return r.replace(&hostcall.LocalResponse{Status: http.StatusInternalServerError, GRPC: -1})
 	case stream.Reset:
 		panic(http.ErrAbortHandler)
 	}
 	// The worker has ended: nobody can say what the guest would have done.
-	if r.sent {
-		panic(http.ErrAbortHandler)
+	if r.passed {
+		_ = r.send(nil)
+		r.abort()
 	}
 	return r.replace(&hostcall.LocalResponse{Status: http.StatusServiceUnavailable, GRPC: -1})
 }
@@ -101,6 +119,7 @@ func (r *response) settle(o stream.Outcome) error {
 // replace sends another response in the place of next's. As in Envoy, filters that
 // have not seen next's do not see this one either.
 func (r *response) replace(l *hostcall.LocalResponse) error {
+	r.e.answer.details.Store(&l.Details)
 	w := http.ResponseWriter(r)
 	for {
 		before, ok := w.(*response)
@@ -119,10 +138,21 @@ func (r *response) replace(l *hostcall.LocalResponse) error {
 			r.header.Add(p.Key, p.Value)
 		}
 	}
+	if len(l.Body) > 0 && r.header["Content-Type"] == nil {
+		r.header.Set("Content-Type", "text/plain")
+	}
 	r.header.Set("Content-Length", strconv.Itoa(len(l.Body)))
-	w.WriteHeader(max(l.Status, 200))
+	w.WriteHeader(localStatus(l.Status))
 	_, err := w.Write(l.Body)
 	return err
+}
+
+// viaUpstream is Envoy's word for a response that comes from the upstream.
+var viaUpstream = "via_upstream"
+
+// bodiless reports whether the response ends with its headers, whatever next writes.
+func (r *response) bodiless() bool {
+	return r.e.r.Method == http.MethodHead || r.status == http.StatusNoContent || r.status == http.StatusNotModified
 }
 
 // commit shows the headers to the guest, once.
@@ -130,6 +160,7 @@ func (r *response) commit(end bool) error {
 	if r.committed {
 		return nil
 	}
+	end = end || r.bodiless()
 	r.committed, r.follows = true, !end
 	if l := r.e.answer.response.Load(); l != nil && !r.e.answer.given {
 		r.e.answer.given = true
@@ -141,10 +172,10 @@ func (r *response) commit(end bool) error {
 		r.e.local(l)
 		return nil
 	}
-	r.trailers = announced(r.header)
-	if !r.e.has(vm.OnResponseHeaders) {
-		return r.pass()
+	if r.e.answer.details.Load() == nil {
+		r.e.answer.details.Store(&viaUpstream)
 	}
+	r.trailers = announced(r.header)
 	r.e.stream.Sync(func() {
 		m := r.e.stream.ResponseMap()
 		m.Append(":status", strconv.Itoa(r.status))
@@ -186,7 +217,13 @@ func (r *response) send(piece []byte) error {
 	if !r.sent {
 		r.sent = true
 		r.e.stream.Sync(r.takeOver)
+		if _, last := r.e.w.(*response); !last && r.header["Date"] == nil && r.e.has(vm.OnLog) {
+			r.date()
+		}
 		r.e.w.WriteHeader(r.status)
+		if r.early && r.follows {
+			_ = http.NewResponseController(r.e.w).Flush() // one that cannot has its own framing
+		}
 		if before, ok := r.e.w.(*response); ok && r.follows {
 			if err := before.commit(false); err != nil {
 				return err
@@ -200,8 +237,16 @@ func (r *response) send(piece []byte) error {
 	if len(piece) == 0 || r.discard {
 		return nil
 	}
-	_, err := r.e.w.Write(piece)
+	n, err := r.e.w.Write(piece)
+	r.e.written.Add(int64(n))
 	return err
+}
+
+// date adds the header that net/http would add, so that on_log can see it.
+func (r *response) date() {
+	now := time.Now().UTC().Format(http.TimeFormat)
+	r.header["Date"] = []string{now}
+	r.e.stream.Sync(func() { r.e.stream.ResponseMap().Append("date", now) })
 }
 
 // takeOver takes the guest's changes to the headers into next's.
@@ -210,10 +255,17 @@ func (r *response) takeOver() {
 	if m.Edits == 0 {
 		return
 	}
+	had := r.header.Get("Content-Length") != ""
+	_, typed := r.header["Content-Type"]
 	m.Export(r.header)
+	if _, is := r.header["Content-Type"]; typed && !is {
+		r.header["Content-Type"] = nil // next does not want it guessed, or the guest has removed it
+	}
+	r.early = had && r.header.Get("Content-Length") == ""
 	if text, ok := m.Get(":status"); ok {
 		if n, err := strconv.Atoi(text); err == nil && n >= 200 && n <= 999 {
 			r.status = n
+			r.e.status.Store(int32(n))
 		}
 	}
 }
@@ -276,15 +328,15 @@ func (r *response) finish() {
 		return
 	}
 	ctx := r.e.r.Context()
-	if r.e.has(vm.OnResponseBody) && hasBody && len(trailers) == 0 {
+	if r.e.has(vm.OnResponseBody) && hasBody && !r.bodiless() && len(trailers) == 0 {
 		out, o := r.e.stream.ResponseBody(ctx, nil, true)
 		if r.settle(o) != nil || r.send(out) != nil || r.discard {
 			return
 		}
 	}
-	if len(trailers) > 0 && r.e.has(vm.OnResponseTrailers) {
+	if len(trailers) > 0 {
 		m := r.e.stream.ResponseTrailerMap()
-		m.Fill(trailers)
+		r.e.stream.Sync(func() { m.Fill(trailers) })
 		o := r.e.stream.ResponseTrailers(ctx)
 		if r.settle(o) != nil || r.discard {
 			return
@@ -296,11 +348,13 @@ func (r *response) finish() {
 	if r.send(r.e.stream.Release(true)) != nil {
 		return
 	}
-	for name, values := range trailers {
-		r.header[name] = values
-	}
-	for name, values := range addedTrailers(r) {
-		r.header[http.TrailerPrefix+name] = values
+	for _, list := range []http.Header{trailers, addedTrailers(r)} {
+		for name, values := range list {
+			if !slices.Contains(r.trailers, name) { // it was not announced
+				name = http.TrailerPrefix + name
+			}
+			r.header[name] = values
+		}
 	}
 }
 

@@ -13,6 +13,7 @@
 //	postgres     a real Postgres
 //	stack        a declarative file at work in one of the two hosts
 //	vectors      cases as data: requests and what has to come of them
+//	abi          holds the Go host against Envoy, hostcall by hostcall
 //	conformance  runs what every host has to do against a stack
 //	bench        measures both hosts beside their peers
 //

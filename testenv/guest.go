@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -24,3 +25,29 @@ func Guest(t testing.TB, name string) string {
 	}
 	return path
 }
+
+// RustGuest builds a guest of testenv/guests with the Rust SDK and returns the path of
+// its module. It skips the test where Rust has no WebAssembly target
+// (testenv/rust/install.sh).
+func RustGuest(t testing.TB, name string) string {
+	t.Helper()
+	if _, err := exec.LookPath("cargo"); err != nil {
+		Missing(t, "cargo is not installed: run testenv/rust/install.sh")
+	}
+	libs, err := exec.Command("rustc", "--print", "target-libdir", "--target", rustTarget).Output()
+	if err == nil {
+		_, err = os.Stat(strings.TrimSpace(string(libs)))
+	}
+	if err != nil {
+		Missing(t, "Rust has no target %s: run testenv/rust/install.sh", rustTarget)
+	}
+	dir := filepath.Join(Root(), "build", "test", "rust")
+	cmd := exec.Command("cargo", "build", "--quiet", "--release", "--target", rustTarget, "--target-dir", dir)
+	cmd.Dir = filepath.Join(Root(), "testenv", "guests", name)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building the guest %s: %v: %s", name, err, out)
+	}
+	return filepath.Join(dir, rustTarget, "release", "script.wasm")
+}
+
+const rustTarget = "wasm32-wasip1"

@@ -11,9 +11,11 @@ import (
 
 // filterFlag is one --filter, with the flags that follow it.
 type filterFlag struct {
-	module string
-	config string // a file; "" for none
-	rootID string
+	module   string
+	config   string // a file; "" for none
+	vmConfig string // a file; "" for none
+	rootID   string
+	vmID     string
 }
 
 // filterFlags are the flags that say which filters run.
@@ -37,7 +39,9 @@ func (f *filterFlags) register(flags *pflag.FlagSet) {
 	flags.Var(filterValue{f}, "filter", "the filter's module (default: the one that is built in); without -c any proxy-wasm module, several for a chain")
 	flags.Var(ofFilter{f, "FILE", func(l *filterFlag) *string { return &l.config }}, "filter-config", "file with the configuration of the --filter before it")
 	flags.Var(ofFilter{f, "ID", func(l *filterFlag) *string { return &l.rootID }}, "filter-root-id", "root id of the --filter before it")
-	flags.Var(clusterValue{f}, "filter-cluster", "where filters may call: http://HOST:PORT, https://HOST:PORT or unix:PATH, under a name; several, or a list with commas")
+	flags.Var(ofFilter{f, "FILE", func(l *filterFlag) *string { return &l.vmConfig }}, "filter-vm-config", "file with the VM configuration of the --filter before it")
+	flags.Var(ofFilter{f, "ID", func(l *filterFlag) *string { return &l.vmID }}, "filter-vm-id", "vm_id of the --filter before it: filters with the same share data")
+	flags.Var(clusterValue{f}, "filter-cluster", "where filters may call: http://HOST:PORT, https://HOST:PORT, h2c://HOST:PORT or unix:PATH, under a name; several, or a list with commas")
 	flags.BoolVar(&f.stopIteration, "filter-stop-iteration", false, "give filters the body while they hold the headers (Envoy's allow_on_headers_stop_iteration)")
 	flags.DurationVar(&f.deadline, "filter-deadline", defaultFilterDeadline, "how long a callback of a filter may take, its start and configuration included")
 	flags.IntVar(&f.memory, "filter-memory", defaultFilterMemory, "memory that an instance of a filter may have, in MiB")
@@ -124,7 +128,7 @@ func (clusterValue) Type() string { return "NAME=URL" }
 // Flags that have no meaning with a declarative file, and those that have none
 // without.
 var (
-	onlyWithoutFile = []string{"upstream", "filter-config", "filter-root-id", "filter-cluster", "filter-stop-iteration", "filter-deadline", "filter-memory"}
+	onlyWithoutFile = []string{"upstream", "filter-config", "filter-root-id", "filter-vm-config", "filter-vm-id", "filter-cluster", "filter-stop-iteration", "filter-deadline", "filter-memory"}
 	onlyWithFile    = []string{"sidecar", "admin-listen", "admin-token", "socket-group", "public-listen", "ignore-unsupported"}
 )
 

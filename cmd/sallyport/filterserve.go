@@ -88,20 +88,23 @@ func (s *filterServer) plugins() (plugins []host.Plugin, sums []string, err erro
 		if err != nil {
 			return nil, nil, err
 		}
-		var config []byte
-		if f.config != "" {
-			if config, err = os.ReadFile(f.config); err != nil {
-				return nil, nil, usageError{err}
-			}
+		config, err := fileIfAny(f.config)
+		if err != nil {
+			return nil, nil, err
 		}
-		fmt.Fprintf(all, "%d %d ", len(wasm), len(config))
+		vmConfig, err := fileIfAny(f.vmConfig)
+		if err != nil {
+			return nil, nil, err
+		}
+		fmt.Fprintf(all, "%d %d %d ", len(wasm), len(config), len(vmConfig))
 		all.Write(wasm)
 		all.Write(config)
+		all.Write(vmConfig)
 		name := strings.TrimSuffix(filepath.Base(f.module), ".wasm")
 		sum := sha256.Sum256(wasm)
 		sums = append(sums, hex.EncodeToString(sum[:]))
 		plugins = append(plugins, host.Plugin{Wasm: wasm, Config: host.Config{
-			Name: name, RootID: f.rootID, PluginConfig: config,
+			Name: name, RootID: f.rootID, VMID: f.vmID, PluginConfig: config, VMConfig: vmConfig,
 			Workers:       s.options.workers,
 			Clusters:      s.options.filters.clusters,
 			StopIteration: s.options.filters.stopIteration,
@@ -115,6 +118,18 @@ func (s *filterServer) plugins() (plugins []host.Plugin, sums []string, err erro
 	}
 	s.last = all.Sum(nil)
 	return plugins, sums, nil
+}
+
+// fileIfAny reads a file, nothing when there is no name.
+func fileIfAny(path string) ([]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return data, nil
 }
 
 // running notes which modules run.
@@ -136,7 +151,7 @@ func (s *filterServer) watch(ctx context.Context) error {
 	}
 	var work sync.WaitGroup
 	for _, f := range s.options.filters.list {
-		for _, path := range []string{f.module, f.config} {
+		for _, path := range []string{f.module, f.config, f.vmConfig} {
 			if path != "" {
 				work.Go(func() { sidecar.Watch(ctx, path, notify) })
 			}

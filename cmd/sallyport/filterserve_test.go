@@ -33,12 +33,18 @@ func guest(t *testing.T, name string) string {
 // beginFilters starts serve with filters and no declarative file, without waiting.
 func beginFilters(t *testing.T, upstream string, more ...string) *program {
 	t.Helper()
+	return beginFiltersIn(t, nil, upstream, more...)
+}
+
+// beginFiltersIn is beginFilters with environment variables.
+func beginFiltersIn(t *testing.T, env []string, upstream string, more ...string) *program {
+	t.Helper()
 	_, binary := testenv.Build(t)
 	address := func() string { return fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t)) }
 	p := &program{traffic: address(), status: address(), state: filepath.Join(testenv.TempDir(t), "state")}
 	p.Process = testenv.Start(t, "serve", binary, append([]string{"serve", "--upstream", upstream, "--listen", p.traffic,
 		"--status-listen", p.status, "--workers", "2", "--state-dir", p.state,
-		"--cache-dir", filepath.Join(testenv.Root(), "build", "test", "cache")}, more...))
+		"--cache-dir", filepath.Join(testenv.Root(), "build", "test", "cache")}, more...), env...)
 	return p
 }
 
@@ -57,7 +63,10 @@ func counting(t *testing.T) (url string, requests *atomic.Int64) {
 func TestServeAnyFilter(t *testing.T) {
 	url, requests := counting(t)
 	p := beginFilters(t, url, "--filter", testenv.Guest(t, "greeter"), "--filter-config", put(t, "name", "Jane"),
-		"--filter", testenv.Guest(t, "probe"), "--filter-config", put(t, "name", "p")).ready(t)
+		"--filter", testenv.Guest(t, "probe"), "--filter-config", put(t, "name", "p"), "--filter-vm-id", "v1", "--filter-vm-config", put(t, "vm", "settings")).ready(t)
+	if !strings.Contains(p.Log(), "probe p: VM v1 has settings") {
+		t.Errorf("the second filter has another VM: %s", p.Tail())
+	}
 	r := testenv.Raw(t, p.traffic, testenv.Request("GET", "/x%20y?q"))
 	if r.Status != 200 || r.Body != "gateway.example /x%20y?q trace p greeter Jane" || r.Header.Get("X-Greeting") != "hello from Jane" || r.Header.Get("X-Trace") != "p" {
 		t.Errorf("status %d %v: %s", r.Status, r.Header, r.Body)
@@ -99,6 +108,64 @@ func TestAnyFilterFailsClosed(t *testing.T) {
 	if !strings.Contains(p.Log(), "a worker of the filter has ended") {
 		t.Error("nothing says so")
 	}
+}
+
+// A guest that spins is ended, and holds nobody up meanwhile: not other requests, and not
+// the process, although there is one processor for both and memory is collected all the
+// time.
+func TestSpinningFilter(t *testing.T) {
+	url, requests := counting(t)
+	p := beginFiltersIn(t, []string{"GOMAXPROCS=1", "GOGC=1"}, url, "--filter", testenv.Guest(t, "probe"), "--filter-config", put(t, "name", "p"), "--filter-deadline", "3s").ready(t)
+	spinning := make(chan int, 1)
+	go func() {
+		r, err := testenv.TryRaw(p.traffic, testenv.Request("GET", "/", "x-do-p: spin"))
+		if err != nil {
+			r = &testenv.Response{}
+		}
+		spinning <- r.Status
+	}()
+	testenv.Eventually(t, 20*time.Second, "the guest that spins", func() bool {
+		return strings.Count(p.Log(), "probe p: request headers") == 1
+	})
+	// There are two workers: a request that comes to the one that spins waits with it, and
+	// is 503 in the end. The others pass, and some do before the end.
+	before := 0
+	for done := false; !done; {
+		answers := make(chan int, 2)
+		for range 2 {
+			go func() {
+				r, err := testenv.TryRaw(p.traffic, testenv.Request("GET", "/"))
+				if err != nil {
+					r = &testenv.Response{}
+				}
+				answers <- r.Status
+			}()
+		}
+		first := <-answers
+		select {
+		case status := <-spinning:
+			if done = true; status != 503 {
+				t.Errorf("the request that spins was answered %d", status)
+			}
+		default:
+			if first == 200 {
+				before++
+			}
+		}
+		if second := <-answers; first != 200 && second != 200 {
+			t.Errorf("two requests were answered %d and %d", first, second)
+		}
+	}
+	if before == 0 || requests.Load() < int64(before) {
+		t.Errorf("%d requests were served while the guest was spinning", before)
+	}
+	testenv.Eventually(t, 20*time.Second, "a new worker", func() bool {
+		return strings.Contains(testenv.Raw(t, p.status, testenv.Request("GET", "/metrics")).Body, `sallyport_filter_workers_running{filter="probe"} 2`)
+	})
+	if !strings.Contains(p.Log(), "module closed with context deadline exceeded") {
+		t.Errorf("nothing says so: %s", p.Tail())
+	}
+	testenv.Evidence(t, "%d requests were served while another worker was spinning", before)
 }
 
 func TestAnyFilterThatCannotStart(t *testing.T) {

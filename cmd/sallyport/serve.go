@@ -44,7 +44,7 @@ func serveCommand() *cobra.Command {
 		Use:   "serve -c FILE | --filter FILE --upstream URL",
 		Short: "Run the gateway, with the sidecar unless one is given",
 		Long: "With -c, serve enforces a declarative file. Without, it runs other proxy-wasm modules before one upstream:\n" +
-			"each --filter in the order in which they stand, with the --filter-config and --filter-root-id behind it.\n" +
+			"each --filter in the order in which they stand, with the --filter-config and other flags of its own behind it.\n" +
 			"A module or configuration that changes takes effect at once, without a failed request.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

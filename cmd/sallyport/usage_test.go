@@ -144,7 +144,7 @@ func TestUsage(t *testing.T) {
 // TestHelpNamesEveryFlag holds the commands against the flags that others rely on.
 func TestHelpNamesEveryFlag(t *testing.T) {
 	for name, flags := range map[string]string{
-		"serve":   "config listen admin-listen admin-token status-listen sidecar filter state-dir ignore-unsupported log-level log-format workers cache-dir socket-group upstream filter-config filter-root-id filter-cluster filter-stop-iteration filter-deadline filter-memory",
+		"serve":   "config listen admin-listen admin-token status-listen sidecar filter state-dir ignore-unsupported log-level log-format workers cache-dir socket-group upstream filter-config filter-root-id filter-vm-config filter-vm-id filter-cluster filter-stop-iteration filter-deadline filter-memory",
 		"sidecar": "config listen admin-listen admin-token status-listen state-dir ignore-unsupported log-level log-format socket-group",
 		"envoy":   "config listen sidecar filter state-dir ignore-unsupported envoy-admin",
 		"check":   "ignore-unsupported format fail-on",

@@ -73,6 +73,28 @@ func DecodeVerifyResult(src string) (result bool) {
 	return ok && result
 }
 
+// Field returns the last length-delimited field with a number of a message; ok is
+// false when there is none, or src is no message.
+func Field(src string, number uint64) (value string, ok bool) {
+	whole := fields(src, func(field, _ uint64, s string) {
+		if field == number {
+			value, ok = s, true
+		}
+	})
+	return value, ok && whole
+}
+
+// Fields walks a message: of a length-delimited field it yields the bytes, of a varint
+// its value. It reports whether src is a message.
+func Fields(src string, yield func(field, varint uint64, bytes string)) bool {
+	return fields(src, yield)
+}
+
+// AppendField appends a length-delimited field, or nothing for an empty value.
+func AppendField(dst []byte, number byte, value string) []byte {
+	return appendField(dst, number, value)
+}
+
 // appendField appends a length-delimited field, or nothing for an empty one.
 func appendField(dst []byte, field byte, s string) []byte {
 	if s == "" {

@@ -39,7 +39,7 @@ var upstream = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 })
 
 // inHost runs the chain in our host.
-func inHost(t *testing.T, module string) subject {
+func inHost(t testing.TB, module string, upstream http.Handler) subject {
 	t.Helper()
 	wasm, err := os.ReadFile(module)
 	if err != nil {
@@ -67,7 +67,7 @@ func inHost(t *testing.T, module string) subject {
 }
 
 // inEnvoy runs the chain in Envoy.
-func inEnvoy(t *testing.T, module string) subject {
+func inEnvoy(t testing.TB, module string, upstream http.Handler) subject {
 	t.Helper()
 	up := httptest.NewServer(upstream)
 	t.Cleanup(up.Close)
@@ -94,12 +94,17 @@ static_resources:
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: chain
+          http_protocol_options: {enable_trailers: true}
           route_config: {virtual_hosts: [{name: all, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: upstream}}]}]}
           http_filters:%s
           - name: envoy.filters.http.router
             typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
   clusters:
   - name: upstream
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: {http_protocol_options: {enable_trailers: true}}
     load_assignment: {cluster_name: upstream, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: %s}}}}]}]}
 `, admin, port, filters.String(), up.URL[strings.LastIndexByte(up.URL, ':')+1:])
 	e := envoy.Start(t, envoy.Newest, []byte(bootstrap), fmt.Sprintf("127.0.0.1:%d", admin), "--concurrency", "1")
@@ -136,6 +141,13 @@ func (s subject) send(t *testing.T, body string, logs int, lines ...string) seen
 	if err != nil {
 		t.Fatal(err)
 	}
+	return seen{res.StatusCode, res.Header["X-Trace"], res.Header.Get("X-Denied-By"), string(data), s.events(t, before, logs)}
+}
+
+// events returns what the probes have logged after a place in the log, once so many of
+// them have seen the end of their stream.
+func (s subject) events(t testing.TB, before, logs int) string {
+	t.Helper()
 	var events []string
 	testenv.Eventually(t, 10*time.Second, "the end of the streams", func() bool {
 		events = nil
@@ -151,13 +163,13 @@ func (s subject) send(t *testing.T, body string, logs int, lines ...string) seen
 		}
 		return n >= logs
 	})
-	return seen{res.StatusCode, res.Header["X-Trace"], res.Header.Get("X-Denied-By"), string(data), strings.Join(events, "\n")}
+	return strings.Join(events, "\n")
 }
 
 // TestChain sends requests through the same three filters in both.
 func TestChain(t *testing.T) {
 	module := testenv.Guest(t, "probe")
-	subjects := map[string]subject{"host": inHost(t, module), "envoy": inEnvoy(t, module)}
+	subjects := map[string]subject{"host": inHost(t, module, upstream), "envoy": inEnvoy(t, module, upstream)}
 	for _, test := range []struct {
 		name  string
 		body  string

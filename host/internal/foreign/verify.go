@@ -48,7 +48,7 @@ func verify(v abi.VerifySignature) string {
 	digest := h.Sum(nil)
 	switch k := pub.(type) {
 	case *rsa.PublicKey:
-		ok = rsa.VerifyPKCS1v15(k, hash, digest, []byte(v.Signature)) == nil
+		ok = k.N.BitLen() <= maxRSABits && rsa.VerifyPKCS1v15(k, hash, digest, []byte(v.Signature)) == nil
 	case *ecdsa.PublicKey:
 		ok = ecdsa.VerifyASN1(k, digest, []byte(v.Signature))
 	default:
@@ -67,7 +67,13 @@ var keyCache = struct {
 	keys map[string]crypto.PublicKey
 }{keys: map[string]crypto.PublicKey{}}
 
-const maxCachedKeys = 1024
+// Bounds on keys: how many are remembered, how long one that is may be in bytes, and how
+// long BoringSSL verifies with (rsa.h, OPENSSL_RSA_MAX_MODULUS_BITS).
+const (
+	maxCachedKeys = 1 << 10
+	maxCachedKey  = 16 << 10
+	maxRSABits    = 16 << 10
+)
 
 func parseKey(v abi.VerifySignature) crypto.PublicKey {
 	id := v.PublicKey + v.PublicKeyPEM
@@ -88,6 +94,9 @@ func parseKey(v abi.VerifySignature) crypto.PublicKey {
 	pub, err := x509.ParsePKIXPublicKey(der)
 	if err != nil {
 		return nil
+	}
+	if len(id) > maxCachedKey {
+		return pub
 	}
 	keyCache.Lock()
 	defer keyCache.Unlock()

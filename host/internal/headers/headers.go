@@ -25,6 +25,16 @@ type Map struct {
 	changed []string // the names that were edited
 	replace bool     // the whole map was
 	odd     bool     // it was filled with names that are not as net/http writes them
+	// Request makes "host" another name of ":authority", as it is in Envoy.
+	Request bool
+}
+
+// name returns the name under which the map has a header.
+func (m *Map) name(name string) string {
+	if name = Lower(name); m.Request && name == "host" {
+		return ":authority"
+	}
+	return name
 }
 
 // kind is what is known of a name.
@@ -105,7 +115,7 @@ func (m *Map) Size() int {
 
 // Get returns the value of a name: the first of several.
 func (m *Map) Get(name string) (string, bool) {
-	if i := m.index(Lower(name)); i >= 0 {
+	if i := m.index(m.name(name)); i >= 0 {
 		return m.pairs[i].Value, true
 	}
 	return "", false
@@ -113,7 +123,7 @@ func (m *Map) Get(name string) (string, bool) {
 
 // Joined returns all values of a name, joined by commas.
 func (m *Map) Joined(name string) (value string, ok bool) {
-	name = Lower(name)
+	name = m.name(name)
 	for _, p := range m.pairs {
 		if p.Key != name {
 			continue
@@ -132,11 +142,19 @@ func (m *Map) Add(name, value string) {
 	m.Append(m.edit(name), value)
 }
 
+// maxChanged bounds how many edited names are remembered; a map with more is taken over
+// as a whole.
+const maxChanged = 1 << 10
+
 // edit notes an edit and returns the name in lower case.
 func (m *Map) edit(name string) string {
 	m.Edits++
-	name = Lower(name)
-	m.changed = append(m.changed, name)
+	name = m.name(name)
+	if len(m.changed) < maxChanged {
+		m.changed = append(m.changed, name)
+	} else {
+		m.replace = true
+	}
 	return name
 }
 
@@ -166,7 +184,7 @@ func (m *Map) Set(pairs []abi.Pair) {
 	m.replace = true
 	m.pairs = m.pairs[:0]
 	for _, p := range pairs {
-		m.Append(Lower(p.Key), strings.Clone(p.Value))
+		m.Append(m.name(p.Key), strings.Clone(p.Value))
 	}
 }
 

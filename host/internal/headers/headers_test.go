@@ -3,6 +3,7 @@ package headers
 import (
 	"net/http"
 	"reflect"
+	"strconv"
 	"testing"
 
 	"github.com/sallyport-auth/sallyport/internal/abi"
@@ -59,5 +60,23 @@ func TestApplyFindsEveryName(t *testing.T) {
 		if got := m.Apply(h); len(got) > 0 {
 			t.Errorf("%q is still there: %v", name, got)
 		}
+	}
+}
+
+// A map that is edited very often is taken over as a whole, with the same result.
+func TestManyEdits(t *testing.T) {
+	h := http.Header{"A": {"1"}, "B": {"2", "3"}}
+	var m Map
+	m.Fill(h)
+	for i := range 3 * maxChanged {
+		m.Remove(strconv.Itoa(i))
+	}
+	m.Replace("a", "4")
+	m.Add("c", "5")
+	if len(m.changed) > maxChanged {
+		t.Errorf("%d names are remembered", len(m.changed))
+	}
+	if got, want := m.Apply(h), (http.Header{"A": {"4"}, "B": {"2", "3"}, "C": {"5"}}); !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -14,7 +14,7 @@ func proxyLog(c call) abi.Status {
 	if level > abi.Critical {
 		return abi.BadArgument
 	}
-	text, ok := c.string(1)
+	text, ok := c.bytes(1)
 	if !ok {
 		return abi.InvalidMemoryAccess
 	}
@@ -22,11 +22,16 @@ func proxyLog(c call) abi.Status {
 	return abi.OK
 }
 
-// Log writes a guest's text to the log of the host.
-func (e *Env) Log(level abi.LogLevel, text string) {
-	if level >= e.LogLevel {
-		e.Logger.Log(context.Background(), slogLevel(level), text)
+// Log writes a guest's text to the log of the host, cut to Limits.LogBytes.
+func (e *Env) Log(level abi.LogLevel, text []byte) {
+	if level < e.LogLevel {
+		return
 	}
+	line := string(text[:min(len(text), e.Limits.LogBytes)])
+	if len(line) < len(text) {
+		line += "… (cut)"
+	}
+	e.Logger.Log(context.Background(), slogLevel(level), line)
 }
 
 // slogLevel maps the levels; trace and critical are beyond slog's.
@@ -82,6 +87,10 @@ func setEffectiveContext(c call) abi.Status {
 	return abi.OK
 }
 
-// done is proxy_done(): NOT_FOUND unless a root context has put off its end,
-// which ours never do while a stream needs them.
-func done(call) abi.Status { return abi.NotFound }
+// done is proxy_done(): NOT_FOUND unless the root context has put off its end.
+func done(c call) abi.Status {
+	if root := c.root(); root == nil || !root.Done() {
+		return abi.NotFound
+	}
+	return abi.OK
+}

@@ -27,7 +27,13 @@ func (c call) buffer(t abi.BufferType) (b vm.Buffer, known bool) {
 		if s := c.stream(); s != nil {
 			return s.Buffer(t), true
 		}
-	case abi.DownstreamData, abi.UpstreamData, abi.GRPCCallMessage, abi.ForeignFunctionArguments:
+	case abi.GRPCCallMessage:
+		if root != nil && root.Message() != nil {
+			return root.Message(), true
+		}
+		return vm.ReadOnly(nil), true
+	case abi.DownstreamData, abi.UpstreamData, abi.ForeignFunctionArguments:
+		return vm.ReadOnly(nil), true
 	default:
 		return nil, false
 	}
@@ -55,7 +61,10 @@ func getBufferBytes(c call) abi.Status {
 // getBufferStatus is proxy_get_buffer_status(buffer, *length, *flags): flags are
 // always 0.
 func getBufferStatus(c call) abi.Status {
-	b, _ := c.buffer(abi.BufferType(c.u32(0)))
+	b, known := c.buffer(abi.BufferType(c.u32(0)))
+	if !known {
+		return abi.BadArgument
+	}
 	if b == nil {
 		return abi.NotFound
 	}
@@ -67,7 +76,10 @@ func getBufferStatus(c call) abi.Status {
 
 // setBufferBytes is proxy_set_buffer_bytes(buffer, start, size, data, size).
 func setBufferBytes(c call) abi.Status {
-	b, _ := c.buffer(abi.BufferType(c.u32(0)))
+	b, known := c.buffer(abi.BufferType(c.u32(0)))
+	if !known {
+		return abi.BadArgument
+	}
 	if b == nil {
 		return abi.NotFound
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/abi"
 )
 
-// headerMap returns a header map of the effective context; known is false for a
-// number that is none.
+// headerMap returns a header map of the effective context for reading; known is
+// false for a number that is none.
 func (c call) headerMap(t abi.MapType) (m *headers.Map, known bool) {
 	switch t {
 	case abi.HTTPCallResponseHeaders, abi.HTTPCallResponseTrailers:
@@ -19,14 +19,24 @@ func (c call) headerMap(t abi.MapType) (m *headers.Map, known bool) {
 		if t == abi.HTTPCallResponseHeaders {
 			return &root.Response.Headers, true
 		}
+		if len(root.Response.Trailers.Pairs()) == 0 {
+			return nil, true
+		}
 		return &root.Response.Trailers, true
 	case abi.HTTPRequestHeaders, abi.HTTPRequestTrailers, abi.HTTPResponseHeaders, abi.HTTPResponseTrailers:
 		if s := c.stream(); s != nil {
-			return s.Headers(t), true
+			return s.Headers(t, false), true
 		}
 		return nil, true
 	case abi.GRPCCallInitialMetadata, abi.GRPCCallTrailingMetadata:
-		return nil, true
+		root := c.root()
+		if root == nil {
+			return nil, true
+		}
+		if t == abi.GRPCCallInitialMetadata {
+			return root.GRPC.Initial, true
+		}
+		return root.GRPC.Trailing, true
 	}
 	return nil, false
 }
@@ -36,14 +46,16 @@ func (c call) mutable(t abi.MapType) *headers.Map {
 	if t > abi.HTTPResponseTrailers {
 		return nil
 	}
-	m, _ := c.headerMap(t)
-	return m
+	if s := c.stream(); s != nil {
+		return s.Headers(t, true)
+	}
+	return nil
 }
 
 // getHeaderMapSize is proxy_get_header_map_size(map, *size): in bytes, as Envoy,
-// where the specification says pairs.
+// where the specification says pairs, and of maps that can be changed.
 func getHeaderMapSize(c call) abi.Status {
-	m, _ := c.headerMap(abi.MapType(c.u32(0)))
+	m := c.mutable(abi.MapType(c.u32(0)))
 	if m == nil {
 		return abi.BadArgument
 	}
@@ -85,15 +97,21 @@ func setHeaderMapPairs(c call) abi.Status {
 
 // getHeaderMapValue is proxy_get_header_map_value(map, key, size, **data,
 // *size): the first of several values. An absent key is NOT_FOUND, an absent map
-// BAD_ARGUMENT.
+// BAD_ARGUMENT, but NOT_FOUND in on_log.
 func getHeaderMapValue(c call) abi.Status {
 	key, ok := c.bytes(1)
 	if !ok {
 		return abi.InvalidMemoryAccess
 	}
-	m, _ := c.headerMap(abi.MapType(c.u32(0)))
+	m, known := c.headerMap(abi.MapType(c.u32(0)))
 	if m == nil {
+		if s := c.stream(); known && s != nil && s.Logging() {
+			return abi.NotFound
+		}
 		return abi.BadArgument
+	}
+	if len(key) > maxHeaders {
+		return abi.NotFound
 	}
 	value, ok := m.Get(string(key))
 	if !ok {
@@ -104,8 +122,8 @@ func getHeaderMapValue(c call) abi.Status {
 
 // change reads key and value and applies a change to a map.
 func (c call) change(apply func(m *headers.Map, key, value string)) abi.Status {
-	key, ok1 := c.string(1)
-	value, ok2 := c.string(3)
+	key, ok1 := c.bytes(1)
+	value, ok2 := c.bytes(3)
 	if !ok1 || !ok2 {
 		return abi.InvalidMemoryAccess
 	}
@@ -113,7 +131,10 @@ func (c call) change(apply func(m *headers.Map, key, value string)) abi.Status {
 	if m == nil {
 		return abi.BadArgument
 	}
-	apply(m, strings.ToLower(key), value)
+	if !room(m, len(key), len(value)) {
+		return tooMuch
+	}
+	apply(m, strings.ToLower(string(key)), string(value))
 	return abi.OK
 }
 
@@ -127,7 +148,7 @@ func replaceHeaderMapValue(c call) abi.Status { return c.change((*headers.Map).R
 // removeHeaderMapValue is proxy_remove_header_map_value(map, key, size): a key
 // that is not there is no error.
 func removeHeaderMapValue(c call) abi.Status {
-	key, ok := c.string(1)
+	key, ok := c.bytes(1)
 	if !ok {
 		return abi.InvalidMemoryAccess
 	}
@@ -135,6 +156,8 @@ func removeHeaderMapValue(c call) abi.Status {
 	if m == nil {
 		return abi.BadArgument
 	}
-	m.Remove(key)
+	if len(key) <= maxHeaders { // nothing longer is in it
+		m.Remove(string(key))
+	}
 	return abi.OK
 }

@@ -1,6 +1,7 @@
 package hostcall
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/abi"
@@ -9,22 +10,20 @@ import (
 // httpCall is proxy_http_call(cluster, size, headers, size, body, size, trailers,
 // size, timeout, *id). The timeout is in milliseconds: 0 is none, a negative one
 // BAD_ARGUMENT. Without :method, :path and :authority, and for an unknown
-// cluster, it is BAD_ARGUMENT too. The call belongs to the root context.
+// cluster, it is BAD_ARGUMENT too. The call belongs to the root context; Limits say how
+// much there may be of it.
 func httpCall(c call) abi.Status {
-	// Envoy looks at the place for the id first.
-	if !c.vm.WriteUint32(c.u32(9), 0) {
-		return abi.InvalidMemoryAccess
-	}
-	cluster, ok1 := c.string(0)
+	cluster, short, ok1 := c.name(0)
 	pairs, ok2 := c.pairs(2)
-	body, ok3 := c.vm.Read(c.u32(4), c.u32(5))
+	body, ok3 := c.bytes(4)
 	trailers, ok4 := c.pairs(6)
-	if !ok1 || !ok2 || !ok3 || !ok4 {
+	// The place for the id is looked at before the call is made.
+	if !ok1 || !ok2 || !ok3 || !ok4 || !c.vm.WriteUint32(c.u32(9), 0) {
 		return abi.InvalidMemoryAccess
 	}
 	timeout := int32(c.u32(8))
 	root := c.root()
-	if timeout < 0 || root == nil {
+	if timeout < 0 || root == nil || !short {
 		return abi.BadArgument
 	}
 	need := map[string]bool{":method": true, ":path": true, ":authority": true}
@@ -34,8 +33,11 @@ func httpCall(c call) abi.Status {
 	if len(need) > 0 {
 		return abi.BadArgument
 	}
+	if len(body) > c.env.Limits.CallBytes {
+		return tooMuch
+	}
 	id, status := c.env.Call(root, Call{
-		Cluster: cluster, Headers: pairs, Body: body, Trailers: trailers,
+		Cluster: cluster, Headers: pairs, Body: bytes.Clone(body), Trailers: trailers,
 		Timeout: time.Duration(timeout) * time.Millisecond,
 	})
 	if status != abi.OK {

@@ -3,26 +3,31 @@ package hostcall
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"github.com/sallyport-auth/sallyport/host/internal/fault"
 	"github.com/sallyport-auth/sallyport/host/internal/headers"
 	"github.com/sallyport-auth/sallyport/host/internal/shared"
 	"github.com/sallyport-auth/sallyport/host/internal/vm"
 	"github.com/sallyport-auth/sallyport/internal/abi"
 )
 
-// Env is what hostcalls need of the host. Every VM has one as its Env.
+// Env is what hostcalls need of the host. Every VM has one of its own as its Env.
 type Env struct {
 	Logger   *slog.Logger
 	LogLevel abi.LogLevel
 	Data     *shared.Data
 	Queues   *shared.Queues
-	Metrics  *shared.Metrics
+	Metrics  *shared.MetricIDs
+	Limits   Limits
 	// Call starts an HTTP call and returns its id.
 	Call func(root *vm.Root, c Call) (id uint32, status abi.Status)
+	// GRPC starts a gRPC call or stream.
+	GRPC func(root *vm.Root, c GRPCCall) (id uint32, status abi.Status)
 	// Foreign are the foreign functions by name.
 	Foreign map[string]Foreign
 }
@@ -36,6 +41,17 @@ type Call struct {
 	Timeout  time.Duration // 0 for none
 }
 
+// GRPCCall is a gRPC call that a guest wants to make.
+type GRPCCall struct {
+	Service  string // a cluster, or a GrpcService of Envoy's
+	Name     string // of the service
+	Method   string
+	Metadata []abi.Pair
+	Message  []byte        // of a call; good until the call has been started
+	Timeout  time.Duration // of a call, 0 for none
+	Stream   bool
+}
+
 // Foreign is a foreign function. ctx is the effective context. The result is
 // given to the guest whatever the status is.
 type Foreign func(ctx vm.Context, argument []byte) (result []byte, status abi.Status)
@@ -43,13 +59,18 @@ type Foreign func(ctx vm.Context, argument []byte) (result []byte, status abi.St
 // Stream is a context with an HTTP stream behind it.
 type Stream interface {
 	vm.Context
-	// Headers returns a header map, nil when there is none at the moment.
-	Headers(t abi.MapType) *headers.Map
-	// Buffer returns a body, nil when there is none at the moment.
+	// Headers returns a header map to read or to write, nil when there is none at
+	// the moment.
+	Headers(t abi.MapType, write bool) *headers.Map
+	// Logging reports whether on_log runs.
+	Logging() bool
+	// Buffer returns a body.
 	Buffer(t abi.BufferType) vm.Buffer
 	// Property returns an attribute by its path.
 	Property(path []string) ([]byte, abi.Status)
 	SetProperty(path string, value []byte) abi.Status
+	// MostBody is how long a body may become that the guest makes, in bytes.
+	MostBody() int
 	// LocalResponse answers in the upstream's place once the callback has returned.
 	LocalResponse(r LocalResponse)
 	// Continue goes on with a paused direction once the callback has returned.
@@ -88,8 +109,6 @@ func (c call) u32(i int) uint32 { return uint32(c.args[i]) }
 // the guest's memory: good until it runs again.
 func (c call) bytes(i int) ([]byte, bool) { return c.vm.View(c.u32(i), c.u32(i+1)) }
 
-func (c call) string(i int) (string, bool) { return c.vm.ReadString(c.u32(i), c.u32(i+1)) }
-
 // pairs reads a list of pairs. What exceeds Envoy's bounds, or is no encoding of
 // a list, is an empty list.
 func (c call) pairs(i int) ([]abi.Pair, bool) {
@@ -124,11 +143,19 @@ func (c call) root() *vm.Root {
 // Register adds the functions to a runtime for guests of a version of the ABI.
 func Register(ctx context.Context, r wazero.Runtime, version string) error {
 	b := r.NewHostModuleBuilder("env")
+	faults := fault.From(ctx)
 	for name, f := range functions {
-		if f.only != "" && f.only != version {
+		if f.only != "" && f.only != version && !faults.AllVersions {
 			continue
 		}
-		b.NewFunctionBuilder().WithGoModuleFunction(handler(name, f), types(f.params), []api.ValueType{api.ValueTypeI32}).Export(name)
+		h := handler(name, f)
+		if faults.Hostcall != nil {
+			right := h
+			h = func(ctx context.Context, m api.Module, stack []uint64) {
+				stack[0] = uint64(faults.Run(name, func() uint32 { right(ctx, m, stack); return uint32(stack[0]) }))
+			}
+		}
+		b.NewFunctionBuilder().WithGoModuleFunction(h, types(f.params), []api.ValueType{api.ValueTypeI32}).Export(name)
 	}
 	// Emscripten's runtime imports these two.
 	b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(context.Context, api.Module, []uint64) {}),
@@ -140,8 +167,21 @@ func Register(ctx context.Context, r wazero.Runtime, version string) error {
 			s[0] = 0
 		}
 	}), types("ii"), []api.ValueType{api.ValueTypeI32}).Export("pthread_equal")
-	_, err := b.Instantiate(ctx)
-	return err
+	other := map[string]wazero.HostModuleBuilder{"env": b}
+	for _, extra := range faults.Extra {
+		module, name, _ := strings.Cut(extra, ".")
+		if other[module] == nil {
+			other[module] = r.NewHostModuleBuilder(module)
+		}
+		other[module].NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(context.Context, api.Module, []uint64) {}),
+			nil, []api.ValueType{api.ValueTypeI32}).Export(name)
+	}
+	for _, b := range other {
+		if _, err := b.Instantiate(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // errRestricted traps a guest that makes a call it may not make yet.
@@ -152,14 +192,27 @@ func (e errRestricted) Error() string { return "restricted_callback: " + string(
 func handler(name string, f function) api.GoModuleFunc {
 	early := f.early
 	run := f.call
-	return func(ctx context.Context, _ api.Module, stack []uint64) {
+	return func(ctx context.Context, m api.Module, stack []uint64) {
 		v := vm.From(ctx)
-		if !early && v.Restricted() {
-			panic(errRestricted(name))
+		if v.Restricted() {
+			if !early {
+				panic(errRestricted(name))
+			}
+			v.Started(m)
 		}
-		c := call{vm: v, env: v.Env.(*Env), args: stack}
+		c := call{vm: v, env: EnvOf(v), args: stack}
 		stack[0] = uint64(run(c))
 	}
+}
+
+// EnvOf returns the Env of the plugin whose callback runs.
+func EnvOf(v *vm.VM) *Env {
+	if c := v.Effective(); c != nil {
+		if e := c.Root().Plugin.Env; e != nil {
+			return e.(*Env)
+		}
+	}
+	return v.Env.(*Env)
 }
 
 func types(s string) []api.ValueType {
@@ -173,15 +226,14 @@ func types(s string) []api.ValueType {
 	return out
 }
 
-// functions are all imports. gRPC calls, which no SDK for Go makes, answer
-// UNIMPLEMENTED; so do calls of network filters.
+// functions are all imports.
 var functions map[string]function
 
 func init() {
 	functions = map[string]function{
 		"proxy_log":                          {params: "iii", call: proxyLog, early: true},
-		"proxy_get_log_level":                {params: "i", call: getLogLevel, early: true, only: vm.ABI021},
-		"proxy_get_current_time_nanoseconds": {params: "i", call: getCurrentTime, early: true},
+		"proxy_get_log_level":                {params: "i", call: getLogLevel, only: vm.ABI021},
+		"proxy_get_current_time_nanoseconds": {params: "i", call: getCurrentTime},
 		"proxy_set_tick_period_milliseconds": {params: "i", call: setTickPeriod},
 		"proxy_set_effective_context":        {params: "i", call: setEffectiveContext},
 		"proxy_done":                         {params: "", call: done},
@@ -220,12 +272,10 @@ func init() {
 		"proxy_get_metric":            {params: "ii", call: getMetric},
 		"proxy_call_foreign_function": {params: "iiiiii", call: callForeignFunction},
 
-		"proxy_grpc_call":   {params: "iiiiiiiiiiii", call: unimplemented},
-		"proxy_grpc_stream": {params: "iiiiiiiii", call: unimplemented},
-		"proxy_grpc_send":   {params: "iiii", call: unimplemented},
-		"proxy_grpc_cancel": {params: "i", call: unimplemented},
-		"proxy_grpc_close":  {params: "i", call: unimplemented},
+		"proxy_grpc_call":   {params: "iiiiiiiiiiii", call: grpcCall},
+		"proxy_grpc_stream": {params: "iiiiiiiii", call: grpcStream},
+		"proxy_grpc_send":   {params: "iiii", call: grpcSend},
+		"proxy_grpc_cancel": {params: "i", call: grpcCancel},
+		"proxy_grpc_close":  {params: "i", call: grpcClose},
 	}
 }
-
-func unimplemented(call) abi.Status { return abi.Unimplemented }

@@ -1,17 +1,21 @@
 package hostcall
 
 import (
+	"github.com/sallyport-auth/sallyport/host/internal/shared"
 	"github.com/sallyport-auth/sallyport/host/internal/vm"
 	"github.com/sallyport-auth/sallyport/internal/abi"
 )
 
 // getSharedData is proxy_get_shared_data(key, size, **data, *size, *cas).
 func getSharedData(c call) abi.Status {
-	key, ok := c.string(0)
+	key, ok := c.bytes(0)
 	if !ok {
 		return abi.InvalidMemoryAccess
 	}
-	value, cas, status := c.env.Data.Get(key)
+	if len(key) > c.env.Limits.SharedBytes {
+		return abi.NotFound
+	}
+	value, cas, status := c.env.Data.Get(string(key))
 	if status != abi.OK {
 		return status
 	}
@@ -26,17 +30,21 @@ func getSharedData(c call) abi.Status {
 
 // setSharedData is proxy_set_shared_data(key, size, value, size, cas).
 func setSharedData(c call) abi.Status {
-	key, ok1 := c.string(0)
-	value, ok2 := c.string(2)
+	key, ok1 := c.bytes(0)
+	value, ok2 := c.bytes(2)
 	if !ok1 || !ok2 {
 		return abi.InvalidMemoryAccess
 	}
-	return c.env.Data.Set(key, value, c.u32(4))
+	most := c.env.Limits.SharedBytes
+	if len(key)+len(value) > most { // before they are copied
+		return tooMuch
+	}
+	return c.env.Data.Set(string(key), string(value), c.u32(4), c.env.Limits.SharedKeys, most)
 }
 
 // registerSharedQueue is proxy_register_shared_queue(name, size, *id).
 func registerSharedQueue(c call) abi.Status {
-	name, ok := c.string(0)
+	name, short, ok := c.name(0)
 	if !ok {
 		return abi.InvalidMemoryAccess
 	}
@@ -44,12 +52,11 @@ func registerSharedQueue(c call) abi.Status {
 	if root == nil {
 		return abi.BadArgument
 	}
-	id, status := c.env.Queues.Register(root.Plugin.VMID, name, func(id uint32) {
-		// On a goroutine of its own: whoever enqueues holds another VM's lock, or
-		// this one's.
-		go func() {
-			_ = root.VM().Do(func() { _, _ = root.VM().Call(root, vm.OnQueueReady, 0, root.ID(), id) })
-		}()
+	if !short {
+		return tooMuch
+	}
+	id, status := c.env.Queues.Register(root.Plugin.VMID, name, c.env.Limits.Queues, func(id uint32) {
+		_ = root.VM().Do(func() { _, _ = root.VM().Call(root, vm.OnQueueReady, 0, root.ID(), id) })
 	})
 	if status != abi.OK {
 		return status
@@ -60,10 +67,13 @@ func registerSharedQueue(c call) abi.Status {
 // resolveSharedQueue is proxy_resolve_shared_queue(vm, size, name, size, *id). An
 // empty vm id is the guest's own.
 func resolveSharedQueue(c call) abi.Status {
-	vmID, ok1 := c.string(0)
-	name, ok2 := c.string(2)
+	vmID, short1, ok1 := c.name(0)
+	name, short2, ok2 := c.name(2)
 	if !ok1 || !ok2 {
 		return abi.InvalidMemoryAccess
+	}
+	if !short1 || !short2 {
+		return abi.NotFound
 	}
 	if root := c.root(); vmID == "" && root != nil {
 		vmID = root.Plugin.VMID
@@ -84,11 +94,15 @@ func (c call) giveID(arg int, id uint32) abi.Status {
 
 // enqueueSharedQueue is proxy_enqueue_shared_queue(id, data, size).
 func enqueueSharedQueue(c call) abi.Status {
-	message, ok := c.string(1)
+	message, ok := c.bytes(1)
 	if !ok {
 		return abi.InvalidMemoryAccess
 	}
-	return c.env.Queues.Enqueue(c.u32(0), message)
+	most := c.env.Limits.QueueBytes
+	if len(message) > most { // before it is copied
+		return tooMuch
+	}
+	return c.env.Queues.Enqueue(c.u32(0), string(message), most)
 }
 
 // dequeueSharedQueue is proxy_dequeue_shared_queue(id, **data, *size): EMPTY
@@ -101,13 +115,19 @@ func dequeueSharedQueue(c call) abi.Status {
 	return c.vm.GiveString(message, c.u32(1), c.u32(2))
 }
 
+// metrics returns the ids of the VM, which plugins that share it have in common.
+func (c call) metrics() *shared.MetricIDs { return c.vm.Env.(*Env).Metrics }
+
 // defineMetric is proxy_define_metric(type, name, size, *id).
 func defineMetric(c call) abi.Status {
-	name, ok := c.string(1)
+	name, short, ok := c.name(1)
 	if !ok {
 		return abi.InvalidMemoryAccess
 	}
-	id, status := c.env.Metrics.Define(abi.MetricType(c.u32(0)), name)
+	if !short {
+		return tooMuch
+	}
+	id, status := c.metrics().Define(abi.MetricType(c.u32(0)), name, c.env.Limits.Metrics)
 	if status != abi.OK {
 		return status
 	}
@@ -115,14 +135,14 @@ func defineMetric(c call) abi.Status {
 }
 
 // incrementMetric is proxy_increment_metric(id, offset).
-func incrementMetric(c call) abi.Status { return c.env.Metrics.Increment(c.u32(0), int64(c.args[1])) }
+func incrementMetric(c call) abi.Status { return c.metrics().Increment(c.u32(0), int64(c.args[1])) }
 
 // recordMetric is proxy_record_metric(id, value).
-func recordMetric(c call) abi.Status { return c.env.Metrics.Record(c.u32(0), c.args[1]) }
+func recordMetric(c call) abi.Status { return c.metrics().Record(c.u32(0), c.args[1]) }
 
 // getMetric is proxy_get_metric(id, *value).
 func getMetric(c call) abi.Status {
-	value, status := c.env.Metrics.Get(c.u32(0))
+	value, status := c.metrics().Get(c.u32(0))
 	if status != abi.OK {
 		return status
 	}
@@ -136,14 +156,17 @@ func getMetric(c call) abi.Status {
 // **data, *size): NOT_FOUND for an unknown one. The result is written on errors
 // too.
 func callForeignFunction(c call) abi.Status {
-	name, ok1 := c.bytes(0)
+	name, _, ok1 := c.name(0)
 	argument, ok2 := c.bytes(2)
 	if !ok1 || !ok2 {
 		return abi.InvalidMemoryAccess
 	}
-	f := c.env.Foreign[string(name)]
+	f := c.env.Foreign[name]
 	if f == nil {
 		return abi.NotFound
+	}
+	if len(argument) > c.env.Limits.ForeignBytes {
+		return tooMuch
 	}
 	result, status := f(c.vm.Effective(), argument)
 	if given := c.vm.GiveBytes(result, c.u32(4), c.u32(5)); given != abi.OK {

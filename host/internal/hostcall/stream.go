@@ -1,6 +1,7 @@
 package hostcall
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/abi"
@@ -9,10 +10,11 @@ import (
 // sendLocalResponse is proxy_send_local_response(status, details, size, body,
 // size, headers, size, grpc): OK always, without effect on a context that is no
 // stream. White space in details becomes underscores; a gRPC status outside
-// 0…16 is none.
+// 0…16 is none. A body that is too large is answered 500 in its place: the guest has
+// refused the request, and may wait for nothing else.
 func sendLocalResponse(c call) abi.Status {
-	details, ok1 := c.string(1)
-	body, ok2 := c.vm.Read(c.u32(3), c.u32(4))
+	details, ok1 := c.bytes(1)
+	body, ok2 := c.bytes(3)
 	pairs, ok3 := c.pairs(5)
 	if !ok1 || !ok2 || !ok3 {
 		return abi.InvalidMemoryAccess
@@ -25,10 +27,14 @@ func sendLocalResponse(c call) abi.Status {
 	if grpc < 0 || grpc > 16 {
 		grpc = -1
 	}
+	if len(body) > s.MostBody() {
+		s.LocalResponse(LocalResponse{Status: 500, GRPC: -1})
+		return tooMuch
+	}
 	s.LocalResponse(LocalResponse{
 		Status:  int(c.u32(0)),
-		Details: strings.Join(strings.Fields(details), "_"),
-		Body:    body, Headers: pairs, GRPC: grpc,
+		Details: strings.Join(strings.Fields(string(details[:min(len(details), maxDetails)])), "_"),
+		Body:    bytes.Clone(body), Headers: pairs, GRPC: grpc,
 	})
 	return abi.OK
 }
@@ -55,12 +61,14 @@ func continueStream(c call) abi.Status {
 	return abi.OK
 }
 
-// closeStream is proxy_close_stream(type): the stream is reset.
+// closeStream is proxy_close_stream(type): the stream is reset. The other two types
+// are of network filters.
 func closeStream(c call) abi.Status {
-	if abi.StreamType(c.u32(0)) > abi.StreamUpstream {
+	t := abi.StreamType(c.u32(0))
+	if t > abi.StreamUpstream {
 		return abi.BadArgument
 	}
-	if s := c.stream(); s != nil {
+	if s := c.stream(); s != nil && t <= abi.StreamHTTPResponse {
 		s.Reset()
 	}
 	return abi.OK
@@ -69,11 +77,14 @@ func closeStream(c call) abi.Status {
 // getProperty is proxy_get_property(path, size, **data, *size). The parts of the
 // path are separated by zero bytes.
 func getProperty(c call) abi.Status {
-	raw, ok := c.string(0)
+	raw, ok := c.bytes(0)
 	if !ok {
 		return abi.InvalidMemoryAccess
 	}
-	path := strings.Split(strings.TrimSuffix(raw, "\x00"), "\x00")
+	if len(raw) > maxPath {
+		return abi.NotFound
+	}
+	path := strings.Split(strings.TrimSuffix(string(raw), "\x00"), "\x00")
 	var value []byte
 	status := abi.NotFound
 	if s := c.stream(); s != nil {
@@ -105,8 +116,8 @@ func rootProperty(name, rootID, vmID string, path []string) ([]byte, abi.Status)
 // setProperty is proxy_set_property(path, size, value, size): NOT_FOUND without
 // a stream.
 func setProperty(c call) abi.Status {
-	path, ok1 := c.string(0)
-	value, ok2 := c.vm.Read(c.u32(2), c.u32(3))
+	path, ok1 := c.bytes(0)
+	value, ok2 := c.bytes(2)
 	if !ok1 || !ok2 {
 		return abi.InvalidMemoryAccess
 	}
@@ -114,5 +125,8 @@ func setProperty(c call) abi.Status {
 	if s == nil {
 		return abi.NotFound
 	}
-	return s.SetProperty(strings.ReplaceAll(strings.TrimSuffix(path, "\x00"), "\x00", "."), value)
+	if len(path) > maxPath || len(value) > maxValue {
+		return tooMuch
+	}
+	return s.SetProperty(strings.ReplaceAll(strings.TrimSuffix(string(path), "\x00"), "\x00", "."), bytes.Clone(value))
 }

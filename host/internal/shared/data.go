@@ -8,15 +8,12 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/abi"
 )
 
-// Bounds on what guests may store. Envoy has none; a host that embeds strangers'
-// filters needs some.
-const (
-	maxDataKeys  = 1 << 16
-	maxDataBytes = 256 << 20
-	maxQueues    = 1 << 10
-	maxQueued    = 1 << 16
-	maxMetrics   = 1 << 16
-)
+// What guests may store has bounds, most of which callers hand in. Envoy has none; a
+// host that embeds strangers' filters needs some.
+
+// maxQueued is how many messages may wait in one queue, and how many more times its
+// owner is told than it has got round to.
+const maxQueued = 1 << 16
 
 // Data is a key-value store with compare-and-swap. It is safe for concurrent use.
 type Data struct {
@@ -43,8 +40,9 @@ func (d *Data) Get(key string) (value string, cas uint32, status abi.Status) {
 }
 
 // Set stores a value. A version that is not 0 has to be the stored one; where
-// nothing is stored, any is (proxy-wasm-cpp-host, shared_data.cc).
-func (d *Data) Set(key, value string, cas uint32) abi.Status {
+// nothing is stored, any is (proxy-wasm-cpp-host, shared_data.cc). mostKeys and
+// mostBytes bound what is stored afterwards: INTERNAL_FAILURE.
+func (d *Data) Set(key, value string, cas uint32, mostKeys, mostBytes int) abi.Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	old, ok := d.items[key]
@@ -54,11 +52,11 @@ func (d *Data) Set(key, value string, cas uint32) abi.Status {
 	size := d.bytes + len(value) - len(old.value)
 	if !ok {
 		size += len(key)
-		if len(d.items) >= maxDataKeys {
+		if len(d.items) >= mostKeys {
 			return abi.InternalFailure
 		}
 	}
-	if size > maxDataBytes {
+	if size > mostBytes && size > d.bytes {
 		return abi.InternalFailure
 	}
 	if d.items == nil {
@@ -78,32 +76,54 @@ type Queues struct {
 	mu     sync.Mutex // guards what follows
 	byName map[[2]string]uint32
 	byID   map[uint32]*queue
+	next   uint32
+	bytes  int // of all messages
 }
 
 type queue struct {
 	messages []string
 	notify   func()
+	untold   int  // messages that the owner has not been told of
+	telling  bool // a goroutine tells it
 }
 
-// Register makes a queue, or takes over one: the last who registers is told of
-// messages.
-func (q *Queues) Register(vmID, name string, notify func(id uint32)) (id uint32, status abi.Status) {
+// Register makes a queue, of which there are at most most (INTERNAL_FAILURE), or takes
+// over one: the last who registers is told of messages, one after the other, on a
+// goroutine that holds no lock.
+func (q *Queues) Register(vmID, name string, most int, notify func(id uint32)) (id uint32, status abi.Status) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	id, ok := q.byName[[2]string{vmID, name}]
 	if !ok {
-		if len(q.byID) >= maxQueues {
+		if len(q.byID) >= most {
 			return 0, abi.InternalFailure
 		}
 		if q.byName == nil {
 			q.byName, q.byID = map[[2]string]uint32{}, map[uint32]*queue{}
 		}
-		id = uint32(len(q.byID) + 1)
+		q.next++
+		id = q.next
 		q.byName[[2]string{vmID, name}] = id
 		q.byID[id] = &queue{}
 	}
 	q.byID[id].notify = func() { notify(id) }
 	return id, abi.OK
+}
+
+// Forget drops the queues of a vm_id, of which no VM is left.
+func (q *Queues) Forget(vmID string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for name, id := range q.byName {
+		if name[0] != vmID {
+			continue
+		}
+		for _, m := range q.byID[id].messages {
+			q.bytes -= len(m)
+		}
+		delete(q.byID, id)
+		delete(q.byName, name)
+	}
 }
 
 // Resolve finds a queue.
@@ -117,23 +137,39 @@ func (q *Queues) Resolve(vmID, name string) (id uint32, status abi.Status) {
 	return id, abi.OK
 }
 
-// Enqueue appends a message and tells the owner, without the lock.
-func (q *Queues) Enqueue(id uint32, message string) abi.Status {
+// Enqueue appends a message and has the owner told. mostBytes bounds what waits in all
+// queues together.
+func (q *Queues) Enqueue(id uint32, message string, mostBytes int) abi.Status {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	qu := q.byID[id]
 	if qu == nil {
-		q.mu.Unlock()
 		return abi.NotFound
 	}
-	if len(qu.messages) >= maxQueued {
-		q.mu.Unlock()
+	if len(qu.messages) >= maxQueued || q.bytes+len(message) > mostBytes {
 		return abi.InternalFailure
 	}
 	qu.messages = append(qu.messages, message)
-	notify := qu.notify
-	q.mu.Unlock()
-	notify()
+	q.bytes += len(message)
+	qu.untold = min(qu.untold+1, maxQueued)
+	if !qu.telling { // whoever enqueues holds a VM's lock, perhaps the owner's
+		qu.telling = true
+		go q.tell(qu)
+	}
 	return abi.OK
+}
+
+// tell tells the owner of a queue until it knows of every message.
+func (q *Queues) tell(qu *queue) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for ; qu.untold > 0; qu.untold-- {
+		notify := qu.notify
+		q.mu.Unlock()
+		notify()
+		q.mu.Lock()
+	}
+	qu.telling = false
 }
 
 // Dequeue takes the first message.
@@ -148,6 +184,8 @@ func (q *Queues) Dequeue(id uint32) (message string, status abi.Status) {
 		return "", abi.Empty
 	}
 	message = qu.messages[0]
+	qu.messages[0] = "" // the array behind the slice stays
 	qu.messages = qu.messages[1:]
+	q.bytes -= len(message)
 	return message, abi.OK
 }

@@ -1,20 +1,18 @@
 package shared
 
 import (
-	"maps"
 	"sync"
 	"sync/atomic"
 
 	"github.com/sallyport-auth/sallyport/internal/abi"
 )
 
-// Metrics are counters, gauges and histograms that guests define. They are safe
-// for concurrent use.
+// Metrics are counters, gauges and histograms that the VMs of a filter define. They
+// are safe for concurrent use.
 type Metrics struct {
-	mu     sync.RWMutex // guards what follows
+	mu     sync.Mutex // guards what follows
 	byName map[metricKey]*Metric
-	byID   map[uint32]*Metric
-	next   [3]uint32
+	before map[metricKey]*Metric // of the filter whose place was taken
 }
 
 type metricKey struct {
@@ -36,28 +34,73 @@ func (m *Metric) Value() int64 { return m.value.Load() }
 // Count returns how many values a histogram has recorded.
 func (m *Metric) Count() uint64 { return m.count.Load() }
 
-// Define returns an id for a metric; each call returns another for the same one.
-// Ids count in steps of four, the low bits telling the kind
-// (proxy-wasm-cpp-host, wasm.h, kMetricIdIncrement).
-func (s *Metrics) Define(kind abi.MetricType, name string) (id uint32, status abi.Status) {
-	if kind > abi.Histogram {
-		return 0, abi.BadArgument
-	}
+// define returns a metric, a new one unless there are most already.
+func (s *Metrics) define(kind abi.MetricType, name string, most int) *Metric {
+	key := metricKey{kind, name}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	m := s.byName[key]
+	if m != nil || len(s.byName) >= most {
+		return m
+	}
+	if m = s.before[key]; m == nil {
+		m = &Metric{Kind: kind, Name: name}
+	}
 	if s.byName == nil {
 		s.byName = map[metricKey]*Metric{}
 	}
-	if s.byID == nil {
-		s.byID = map[uint32]*Metric{}
+	s.byName[key] = m
+	return m
+}
+
+// Successor returns metrics for the filter that takes the place of this one: names that
+// it defines too go on with the same values, the others are gone.
+func (s *Metrics) Successor() *Metrics {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := make(map[metricKey]*Metric, len(s.byName))
+	for key, m := range s.byName {
+		before[key] = m
 	}
-	m := s.byName[metricKey{kind, name}]
-	if len(s.byID) >= maxMetrics || m == nil && len(s.byName) >= maxMetrics {
+	return &Metrics{before: before}
+}
+
+// All returns every metric, in no order.
+func (s *Metrics) All() []*Metric {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]*Metric, 0, len(s.byName))
+	for _, m := range s.byName {
+		out = append(out, m)
+	}
+	return out
+}
+
+// IDs returns ids for a VM.
+func (s *Metrics) IDs() *MetricIDs { return &MetricIDs{metrics: s, byID: map[uint32]*Metric{}} }
+
+// MetricIDs are the numbers by which one VM knows metrics; they end with it. They are
+// used with its lock held.
+type MetricIDs struct {
+	metrics *Metrics
+	byID    map[uint32]*Metric
+	next    [3]uint32
+}
+
+// Define returns an id for a metric; each call returns another for the same one.
+// Ids count in steps of four, the low bits telling the kind
+// (proxy-wasm-cpp-host, wasm.h, kMetricIdIncrement). most bounds both the metrics of
+// the filter and the ids of the VM.
+func (s *MetricIDs) Define(kind abi.MetricType, name string, most int) (id uint32, status abi.Status) {
+	if kind > abi.Histogram {
+		return 0, abi.BadArgument
+	}
+	if len(s.byID) >= most {
 		return 0, abi.InternalFailure
 	}
+	m := s.metrics.define(kind, name, most)
 	if m == nil {
-		m = &Metric{Kind: kind, Name: name}
-		s.byName[metricKey{kind, name}] = m
+		return 0, abi.InternalFailure
 	}
 	s.next[kind] += 4
 	id = s.next[kind] | uint32(kind)
@@ -65,27 +108,15 @@ func (s *Metrics) Define(kind abi.MetricType, name string) (id uint32, status ab
 	return id, abi.OK
 }
 
-// Successor returns metrics for the filter that takes the place of this one: the
-// same names go on with the same values, ids are given anew.
-func (s *Metrics) Successor() *Metrics {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return &Metrics{byName: maps.Clone(s.byName)}
-}
-
-func (s *Metrics) find(id uint32) *Metric {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.byID[id]
-}
-
 // Increment adds to a counter, by more than 0, or to a gauge, by anything.
-func (s *Metrics) Increment(id uint32, by int64) abi.Status {
-	m := s.find(id)
+func (s *MetricIDs) Increment(id uint32, by int64) abi.Status {
+	m := s.byID[id]
 	switch {
+	case id&3 > uint32(abi.Gauge):
+		return abi.BadArgument
 	case m == nil:
 		return abi.NotFound
-	case m.Kind == abi.Histogram, m.Kind == abi.Counter && by <= 0:
+	case m.Kind == abi.Counter && by <= 0:
 		return abi.BadArgument
 	}
 	m.value.Add(by)
@@ -93,8 +124,8 @@ func (s *Metrics) Increment(id uint32, by int64) abi.Status {
 }
 
 // Record sets a gauge, adds to a counter, and enters a value into a histogram.
-func (s *Metrics) Record(id uint32, value uint64) abi.Status {
-	m := s.find(id)
+func (s *MetricIDs) Record(id uint32, value uint64) abi.Status {
+	m := s.byID[id]
 	if m == nil {
 		return abi.NotFound
 	}
@@ -111,24 +142,13 @@ func (s *Metrics) Record(id uint32, value uint64) abi.Status {
 }
 
 // Get returns a counter's or gauge's value.
-func (s *Metrics) Get(id uint32) (uint64, abi.Status) {
-	m := s.find(id)
+func (s *MetricIDs) Get(id uint32) (uint64, abi.Status) {
+	m := s.byID[id]
 	switch {
+	case id&3 > uint32(abi.Gauge):
+		return 0, abi.BadArgument
 	case m == nil:
 		return 0, abi.NotFound
-	case m.Kind == abi.Histogram:
-		return 0, abi.BadArgument
 	}
 	return uint64(m.value.Load()), abi.OK
-}
-
-// All returns every metric, in no order.
-func (s *Metrics) All() []*Metric {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	out := make([]*Metric, 0, len(s.byName))
-	for _, m := range s.byName {
-		out = append(out, m)
-	}
-	return out
 }

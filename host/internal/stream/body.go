@@ -11,6 +11,7 @@ import (
 // implements vm.Buffer.
 type body struct {
 	data    []byte
+	most    int // bytes that the guest may make of it
 	visible bool
 }
 
@@ -24,16 +25,9 @@ func (b *body) Bytes(start, end int) []byte { return b.data[start:end] }
 // to data; from the end on, data is appended; in between there is no place
 // (proxy-wasm-cpp-host, context.cc, BufferBase::copyFrom; Envoy's Buffer).
 func (b *body) Replace(start, size int, data []byte) abi.Status {
-	switch {
-	case start == 0:
-		rest := b.data[min(size, len(b.data)):]
-		b.data = append(append(make([]byte, 0, len(data)+len(rest)), data...), rest...)
-	case start >= len(b.data):
-		b.data = append(b.data, data...)
-	default:
-		return abi.BadArgument
-	}
-	return abi.OK
+	var status abi.Status
+	b.data, status = vm.ReplaceBytes(b.data, start, size, data, b.most)
+	return status
 }
 
 // take empties the body and returns what it held.
@@ -65,15 +59,14 @@ func (s *Stream) bodyPhase(ctx context.Context, d *direction, c vm.Callback, pie
 			o = s.settle(d, false)
 			return
 		}
-		if len(d.body.data)+len(piece) > s.options.MaxBody && len(d.body.data) > 0 {
+		// What the guest has continued counts as well: it may hold what follows.
+		if held := len(d.body.data) + len(d.released); held+len(piece) > s.options.MaxBody && held > 0 {
 			o = TooLarge
 			return
 		}
-		if !d.paused {
-			d.open = true
-		}
 		d.body.data = append(d.body.data, piece...)
-		d.body.visible, d.atEnd = true, end
+		d.body.visible, d.body.most, d.inBody = true, s.MostBody(), true
+		d.atEnd, d.continued = end, false
 		action, err := s.vm.Call(s, c, 0, s.id, uint32(len(d.body.data)), flag(end))
 		if err != nil || s.ended {
 			return
@@ -83,8 +76,11 @@ func (s *Stream) bodyPhase(ctx context.Context, d *direction, c vm.Callback, pie
 		case o == Proceed:
 			out = append(d.released, d.body.take()...)
 			d.released = nil
+			d.close()
 		case o == waiting && action == stopWithoutBuffer:
 			d.body.data = nil
+		case o == waiting && action == stopWithWatermark:
+			d.released = append(d.released, d.body.take()...) // the guest does not see it again
 		}
 		held = o == waiting
 	})

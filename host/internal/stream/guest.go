@@ -18,54 +18,81 @@ func (s *Stream) ID() uint32 { return s.id }
 // Root implements vm.Context.
 func (s *Stream) Root() *vm.Root { return s.root }
 
-// Headers implements hostcall.Stream. Maps are there from their callback until
-// the guest continues their direction; trailers also come into being when a
-// guest asks for them at the end of a body.
-func (s *Stream) Headers(t abi.MapType) *headers.Map {
+// Headers implements hostcall.Stream. A map is there from its callback until the
+// guest lets it go on; in on_log those are that have been seen, for reading. Trailers
+// come into being when a guest wants to write them at the end of a body
+// (context.cc, Context::getMap and getConstMap).
+func (s *Stream) Headers(t abi.MapType, write bool) *headers.Map {
 	d := &s.request
 	if t == abi.HTTPResponseHeaders || t == abi.HTTPResponseTrailers {
 		d = &s.response
 	}
-	if !d.open {
+	if t == abi.HTTPRequestHeaders || t == abi.HTTPResponseHeaders {
+		if d.hasHeaders || s.logging && !write && (d.seen || t == abi.HTTPRequestHeaders) {
+			return &d.headers
+		}
 		return nil
 	}
-	if t == abi.HTTPRequestHeaders || t == abi.HTTPResponseHeaders {
-		return &d.headers
+	if s.logging {
+		if write || t == abi.HTTPRequestTrailers || len(d.trailers.Pairs()) == 0 {
+			return nil
+		}
+		return &d.trailers
 	}
-	if !d.atEnd {
+	if write && d.inBody && d.atEnd {
+		d.hasTrailers = true
+	}
+	if !d.hasTrailers {
 		return nil
 	}
 	return &d.trailers
 }
 
-// Buffer implements hostcall.Stream.
+// Logging implements hostcall.Stream.
+func (s *Stream) Logging() bool { return s.logging }
+
+// Buffer implements hostcall.Stream. What is not there is empty, not missing.
 func (s *Stream) Buffer(t abi.BufferType) vm.Buffer {
 	d := &s.request
 	if t == abi.HTTPResponseBody {
 		d = &s.response
 	}
-	if !d.open || !d.body.visible {
-		return nil
+	if !d.body.visible {
+		return vm.ReadOnly(nil)
 	}
 	return &d.body
 }
 
 // Property implements hostcall.Stream.
 func (s *Stream) Property(path []string) ([]byte, abi.Status) {
-	if len(path) == 1 {
+	value, status := s.props.Property(s, path)
+	if status == abi.NotFound && len(path) == 1 {
 		if v, ok := s.state.get(path[0]); ok {
 			return v, abi.OK
 		}
 	}
-	return s.props.Property(s, path)
+	return value, status
 }
 
 // SetProperty implements hostcall.Stream.
-func (s *Stream) SetProperty(path string, value []byte) abi.Status { return s.state.set(path, value) }
+func (s *Stream) SetProperty(path string, value []byte) abi.Status {
+	return s.state.set(path, value, s.root.ReadOnly(path))
+}
+
+// MostBody implements hostcall.Stream.
+func (s *Stream) MostBody() int { return bodyGrowth * s.options.MaxBody }
+
+// bodyGrowth is how many times as much as it may hold a guest may make of a body.
+const bodyGrowth = 16
 
 // LocalResponse implements hostcall.Stream. The first one counts.
 func (s *Stream) LocalResponse(r hostcall.LocalResponse) {
+	if s.answers {
+		return
+	}
+	s.answers = true
 	s.vm.Defer(func() {
+		s.answers = false
 		if s.local == nil && !s.ended {
 			s.local = &r
 			s.rouse()
@@ -73,25 +100,34 @@ func (s *Stream) LocalResponse(r hostcall.LocalResponse) {
 	})
 }
 
-// Continue implements hostcall.Stream. The maps of the direction are gone at
-// once: what the guest still wants to change it has to change before.
+// Continue implements hostcall.Stream. The request's maps are gone at once, the
+// response's stay until the callback returns (context.cc, Context::continueStream).
 func (s *Stream) Continue(response bool) {
+	s.request.close()
 	d := &s.request
 	if response {
 		d = &s.response
 	}
-	d.open = false
+	if d.continues {
+		return
+	}
+	d.continues = true
 	s.vm.Defer(func() {
+		d.continues = false
 		d.released = append(d.released, d.body.take()...)
-		d.paused = false
+		d.paused, d.continued = false, true
 		s.rouse()
 	})
 }
 
 // Reset implements hostcall.Stream.
 func (s *Stream) Reset() {
+	if s.resets {
+		return
+	}
+	s.resets = true
 	s.vm.Defer(func() {
-		s.reset = true
+		s.resets, s.reset = false, true
 		s.rouse()
 	})
 }

@@ -6,11 +6,8 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/abi"
 )
 
-// Bounds on filter state.
-const (
-	maxState      = 256
-	maxStateValue = 64 << 10
-)
+// maxState bounds how many values there are. Hostcalls bound the size of each.
+const maxState = 256
 
 // State is the filter state of a request: what guests set as properties. The
 // filters of a chain share it, as they do in Envoy. The zero State is empty; it is
@@ -27,10 +24,15 @@ func (s *State) get(name string) ([]byte, bool) {
 	return v, ok
 }
 
-func (s *State) set(name string, value []byte) abi.Status {
+// set sets a value; once, when it can only be read from then on.
+func (s *State) set(name string, value []byte, once bool) abi.Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.values[name]; !ok && len(s.values) >= maxState || len(value) > maxStateValue {
+	_, ok := s.values[name]
+	if ok && once {
+		return abi.BadArgument
+	}
+	if !ok && len(s.values) >= maxState {
 		return abi.InternalFailure
 	}
 	if s.values == nil {

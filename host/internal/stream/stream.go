@@ -50,10 +50,20 @@ type direction struct {
 	trailers headers.Map
 	body     body
 	released []byte // held, and then continued by the guest
-	open     bool   // the maps may be read and written
+	seen     bool   // headers have come
 	atEnd    bool   // the end of the stream has been seen, so trailers may be added
+	inBody   bool   // the guest is shown a piece of the body, or holds one
 	paused   bool   // the guest has held it
+	// continued says that the guest has let it go on in the callback that runs, what
+	// ever that returns.
+	continued bool
+	continues bool // deferred until the callback has returned
+
+	hasHeaders, hasTrailers bool // the map may be read and written
 }
+
+// close takes the maps from the guest.
+func (d *direction) close() { d.hasHeaders, d.hasTrailers, d.inBody = false, false, false }
 
 // Stream is one stream. Its exported methods are for one goroutine.
 type Stream struct {
@@ -70,6 +80,8 @@ type Stream struct {
 	reset             bool
 	wake              chan struct{} // exists while somebody waits
 	logged, ended     bool
+	logging           bool // on_log runs
+	answers, resets   bool // deferred until the callback has returned
 }
 
 // Values that Envoy's filter understands of a callback's result
@@ -77,13 +89,16 @@ type Stream struct {
 const (
 	stopIteration     = 1 // headers, trailers: hold them
 	continueNoEnd     = 2 // headers
+	stopWithWatermark = 2 // bodies: keep the piece, but show the next one alone
 	stopWithoutBuffer = 3 // bodies: drop the piece
 )
 
 // New begins a stream in a VM. The request's headers are filled in before
 // RequestHeaders is called. state is what the filters of one request share.
 func New(root *vm.Root, options Options, props Properties, state *State) *Stream {
-	return &Stream{vm: root.VM(), root: root, options: options, props: props, state: state}
+	s := &Stream{vm: root.VM(), root: root, options: options, props: props, state: state}
+	s.request.headers.Request = true
+	return s
 }
 
 // RequestMap returns the request's headers for the adapter to fill and to read.
@@ -91,6 +106,9 @@ func (s *Stream) RequestMap() *headers.Map { return &s.request.headers }
 
 // ResponseMap returns the response's headers.
 func (s *Stream) ResponseMap() *headers.Map { return &s.response.headers }
+
+// ResponseSeen reports whether the guest has been shown a response. The lock is held.
+func (s *Stream) ResponseSeen() bool { return s.response.seen }
 
 // RequestTrailerMap returns the request's trailers.
 func (s *Stream) RequestTrailerMap() *headers.Map { return &s.request.trailers }
@@ -129,7 +147,7 @@ func (s *Stream) RequestHeaders(ctx context.Context, end bool) Outcome {
 				return 0, err
 			}
 		}
-		s.request.open, s.request.atEnd = true, end
+		s.request.seen, s.request.hasHeaders, s.request.atEnd = true, true, end
 		return s.vm.Call(s, vm.OnRequestHeaders, 0, s.id, uint32(len(s.request.headers.Pairs())), flag(end))
 	}, !end && s.vm.Has(vm.OnRequestBody))
 }
@@ -137,7 +155,7 @@ func (s *Stream) RequestHeaders(ctx context.Context, end bool) Outcome {
 // ResponseHeaders shows the response's headers to the guest.
 func (s *Stream) ResponseHeaders(ctx context.Context, end bool) Outcome {
 	return s.phase(ctx, &s.response, func() (uint32, error) {
-		s.response.open, s.response.atEnd = true, end
+		s.response.seen, s.response.hasHeaders, s.response.atEnd = true, true, end
 		return s.vm.Call(s, vm.OnResponseHeaders, 0, s.id, uint32(len(s.response.headers.Pairs())), flag(end))
 	}, !end && s.vm.Has(vm.OnResponseBody))
 }
@@ -145,7 +163,7 @@ func (s *Stream) ResponseHeaders(ctx context.Context, end bool) Outcome {
 // RequestTrailers shows the request's trailers to the guest.
 func (s *Stream) RequestTrailers(ctx context.Context) Outcome {
 	return s.phase(ctx, &s.request, func() (uint32, error) {
-		s.request.open, s.request.atEnd = true, true
+		s.request.hasTrailers, s.request.atEnd = true, true
 		return s.vm.Call(s, vm.OnRequestTrailers, 0, s.id, uint32(len(s.request.trailers.Pairs())))
 	}, false)
 }
@@ -153,7 +171,7 @@ func (s *Stream) RequestTrailers(ctx context.Context) Outcome {
 // ResponseTrailers shows the response's trailers to the guest.
 func (s *Stream) ResponseTrailers(ctx context.Context) Outcome {
 	return s.phase(ctx, &s.response, func() (uint32, error) {
-		s.response.open, s.response.atEnd = true, true
+		s.response.hasTrailers, s.response.atEnd = true, true
 		return s.vm.Call(s, vm.OnResponseTrailers, 0, s.id, uint32(len(s.response.trailers.Pairs())))
 	}, false)
 }
@@ -165,12 +183,14 @@ func (s *Stream) phase(ctx context.Context, d *direction, callback func() (uint3
 	var action uint32
 	err := s.vm.Do(func() {
 		var err error
+		d.continued = false
 		if action, err = callback(); err != nil || s.ended {
 			return
 		}
 		// 2 is "continue, but do not end the stream", which Envoy makes Continue.
 		if out = s.settle(d, action != 0 && action != continueNoEnd); out == Proceed {
 			d.released = append(d.released, d.body.take()...) // held until the trailers
+			d.close()
 		}
 	})
 	if err != nil {
@@ -195,7 +215,7 @@ func (s *Stream) settle(d *direction, pause bool) Outcome {
 		return Local
 	case s.reset:
 		return Reset
-	case pause:
+	case pause && !d.continued:
 		d.paused = true
 		s.wake = make(chan struct{}, 1)
 		return waiting
@@ -281,6 +301,9 @@ func (s *Stream) Killed() {
 	s.rouse()
 }
 
+// Logs reports whether the guest has on_log.
+func (s *Stream) Logs() bool { return s.vm.Has(vm.OnLog) }
+
 // Log calls on_log. What the guest decides from now on changes nothing.
 func (s *Stream) Log() {
 	_ = s.vm.Do(func() {
@@ -296,8 +319,12 @@ func (s *Stream) log() error {
 		return nil
 	}
 	s.logged = true
-	s.request.open, s.response.open = true, true // readable in on_log
+	s.logging = true
 	_, err := s.vm.Call(s, vm.OnLog, 1, s.id)
+	s.logging = false
+	for _, d := range []*direction{&s.request, &s.response} {
+		d.close()
+	}
 	return err
 }
 

@@ -77,10 +77,11 @@ func newBench(t testing.TB) *bench {
 	b.table = sc.File().Table()
 	b.oidc = b.table.Match(&routing.Request{Path: "/oidc/x", Header: func(string) (string, bool) { return "", false }}).Name
 
+	limits := hostcall.Limits{Calls: 64, CallBytes: 1 << 20, AllCallBytes: 8 << 20, CallTimeout: time.Minute, Metrics: 64, LogBytes: 1 << 10, ForeignBytes: 64 << 10}
 	env := &hostcall.Env{
 		Logger: slog.New(slog.NewTextHandler(&b.log, nil)), LogLevel: abi.Info,
-		Data: &shared.Data{}, Queues: &shared.Queues{}, Metrics: &shared.Metrics{},
-		Call: callout.Clusters{"sidecar": {Transport: direct{sc.Handler()}, Scheme: "http", Host: "sidecar"}}.Call,
+		Data: &shared.Data{}, Queues: &shared.Queues{}, Metrics: (&shared.Metrics{}).IDs(), Limits: limits,
+		Call: (&callout.Caller{Clusters: callout.Clusters{"sidecar": {Transport: direct{sc.Handler()}, Scheme: "http", Host: "sidecar"}}, Limits: limits}).Call,
 		Foreign: map[string]hostcall.Foreign{abi.VerifySignatureFunction: func(_ vm.Context, a []byte) ([]byte, abi.Status) {
 			b.verified++
 			return foreign.VerifySignature(a)
@@ -89,7 +90,7 @@ func newBench(t testing.TB) *bench {
 	ctx := context.Background()
 	m, err := vm.Compile(ctx, wasm, vm.Limits{CacheDir: filepath.Join(testenv.Root(), "build", "test", "cache")},
 		func(ctx context.Context, r wazero.Runtime, version string) error {
-			return errors.Join(wasi.Register(ctx, r, nil, func(context.Context, bool, string) {}), hostcall.Register(ctx, r, version))
+			return errors.Join(wasi.Register(ctx, r, nil, func(context.Context, bool, []byte) {}), hostcall.Register(ctx, r, version))
 		})
 	if err != nil {
 		t.Fatal(err)

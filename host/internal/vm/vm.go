@@ -11,6 +11,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"github.com/sallyport-auth/sallyport/host/internal/fault"
 	"github.com/sallyport-auth/sallyport/internal/abi"
 )
 
@@ -30,6 +31,7 @@ var ErrClosed = errors.New("the VM has ended")
 type VM struct {
 	module *Module
 	// Env is what hostcalls find the rest of the host by. It does not change.
+	// Those of a plugin that shares the VM have the plugin's.
 	Env any
 	// Worker is the index of the slot that the VM was made for.
 	Worker int
@@ -50,6 +52,7 @@ type VM struct {
 	depth     int     // callbacks within each other
 	deferred  []func()
 	phase     phase
+	failed    error // of the allocator: the VM ends when the callback returns
 	dead      error // why the VM has ended
 
 	onDead func(error) // called once, without the lock
@@ -110,20 +113,24 @@ func (m *Module) NewVM(ctx context.Context, worker int, env any, onDead func(err
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().
 		WithSysWalltime().WithSysNanotime().WithRandSource(rand.Reader)
 	var err error
-	if v.inst, err = m.runtime.InstantiateModule(v.ctx, m.compiled, config); err != nil {
+	start, cancel := v.deadline() // a start section is the guest's code
+	v.inst, err = m.runtime.InstantiateModule(start, m.compiled, config)
+	cancel()
+	if err != nil {
 		return nil, fmt.Errorf("the module cannot be instantiated: %w", err)
 	}
 	v.memory = v.inst.Memory()
 	v.malloc = v.inst.ExportedFunction(m.malloc)
+	faults := fault.From(ctx)
 	for c, sig := range callbacks {
 		if m.exports[c] {
-			v.funcs[c] = v.inst.ExportedFunction(sig.name)
+			v.funcs[c] = faults.Exported(sig.name, v.inst.ExportedFunction(sig.name))
 		}
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, name := range []string{m.start, m.main} {
-		if err := v.startFunction(name); err != nil {
+		if err := v.startFunction(faults.Exported(name, v.inst.ExportedFunction(name))); err != nil {
 			_ = v.inst.Close(ctx)
 			return nil, fmt.Errorf("the module does not start: %s: %w", name, err)
 		}
@@ -133,11 +140,10 @@ func (m *Module) NewVM(ctx context.Context, worker int, env any, onDead func(err
 }
 
 // startFunction runs one of the functions that a module starts with.
-func (v *VM) startFunction(name string) error {
-	if name == "" {
+func (v *VM) startFunction(f api.Function) error {
+	if f == nil {
 		return nil
 	}
-	f := v.inst.ExportedFunction(name)
 	ctx, cancel := v.deadline()
 	defer cancel()
 	_, err := f.Call(ctx, make([]uint64, len(f.Definition().ParamTypes()))...)
@@ -197,7 +203,7 @@ func (v *VM) Dead() error {
 }
 
 // Has reports whether the guest has a callback.
-func (v *VM) Has(c Callback) bool { return v.funcs[c] != nil }
+func (v *VM) Has(c Callback) bool { return v.module.exports[c] }
 
 // Call calls a callback of the guest with ctx as the context, and then, when it
 // is the outermost, what was deferred. Without the callback it returns missing.
@@ -222,6 +228,9 @@ func (v *VM) Call(ctx Context, c Callback, missing uint32, args ...uint32) (uint
 	call, cancel := v.deadline()
 	err := f.CallWithStack(call, stack)
 	cancel()
+	if v.failed != nil { // what comes after it is of no interest
+		err = v.failed
+	}
 	v.depth--
 	v.current, v.effective = current, effective
 	if err != nil {
@@ -265,7 +274,12 @@ func (v *VM) kill(err error) {
 			k.Killed()
 		}
 	}
-	_ = v.inst.Close(v.ctx) // frees its memory; the error is of an exit code
+	_ = v.inst.Close(v.ctx) // the error is of an exit code
+	if v.depth == 0 {
+		// Whoever still knows the VM, such as a queue that it has registered, does not
+		// hold its memory.
+		v.memory, v.malloc, v.funcs = nil, nil, [callbackCount]api.Function{}
+	}
 }
 
 // Close ends the VM. It takes the lock.
@@ -274,6 +288,16 @@ func (v *VM) Close() {
 	defer v.mu.Unlock()
 	v.onDead = nil
 	v.kill(ErrClosed)
+}
+
+// Stop ends ticks and calls of all root contexts, also of those that have put off
+// their end. The lock is held.
+func (v *VM) Stop() {
+	for _, c := range v.streams {
+		if r, ok := c.(*Root); ok {
+			r.Stop()
+		}
+	}
 }
 
 // NewID returns the number of a new context; roots and streams share them.
@@ -306,9 +330,13 @@ func (v *VM) Effective() Context {
 	return v.current
 }
 
-// SetEffective makes hostcalls act on another context until the outermost
-// callback returns; false when there is none with that number.
+// SetEffective makes hostcalls act on another context until the callback returns;
+// false when there is none with that number. 0 goes back to the callback's own.
 func (v *VM) SetEffective(id uint32) bool {
+	if id == 0 {
+		v.effective = nil
+		return true
+	}
 	c := v.streams[id]
 	if c != nil {
 		v.effective = c
@@ -320,8 +348,13 @@ func (v *VM) SetEffective(id uint32) bool {
 // while it starts or allocates.
 func (v *VM) Restricted() bool { return v.phase != running }
 
-// Starting reports whether the guest runs its start functions.
-func (v *VM) Starting() bool { return v.phase == starting }
+// Started notes the memory of a guest whose start section calls the host: the
+// instance is not known yet.
+func (v *VM) Started(m api.Module) {
+	if v.memory == nil {
+		v.memory = m.Memory()
+	}
+}
 
 // Now returns the wall clock.
 func (v *VM) Now() time.Time { return time.Now() }
@@ -391,9 +424,12 @@ func (v *VM) GiveString(data string, dataPtr, sizePtr uint32) abi.Status {
 	return v.Give(len(data), dataPtr, sizePtr, func(dst []byte) { copy(dst, data) })
 }
 
-// alloc calls the guest's allocator. A trap in it ends the VM when the call that
-// it is part of returns: wazero unwinds the whole stack.
+// alloc calls the guest's allocator. When it traps, the hostcall that needs memory
+// fails, and the VM ends when the callback returns, as in Envoy.
 func (v *VM) alloc(size uint32) (uint32, bool) {
+	if v.failed != nil {
+		return 0, false
+	}
 	was := v.phase
 	v.phase = allocates
 	stack := v.spare[:1]
@@ -401,7 +437,8 @@ func (v *VM) alloc(size uint32) (uint32, bool) {
 	err := v.malloc.CallWithStack(v.ctx, stack)
 	v.phase = was
 	if err != nil {
-		panic(err) // becomes the error of the callback that runs
+		v.failed = fmt.Errorf("%s: %w", v.module.malloc, err)
+		return 0, false
 	}
 	return uint32(stack[0]), stack[0] != 0
 }

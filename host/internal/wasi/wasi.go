@@ -7,13 +7,15 @@
 package wasi
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
-	"strings"
 	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+
+	"github.com/sallyport-auth/sallyport/host/internal/fault"
 )
 
 // Errno is a WASI error number.
@@ -23,14 +25,24 @@ type Errno uint32
 const (
 	success Errno = 0
 	badf    Errno = 8
-	fault   Errno = 21
+	notdir  Errno = 20
+	efault  Errno = 21
 	inval   Errno = 28
+	noent   Errno = 44
 	nosys   Errno = 52
 	notsup  Errno = 58
 )
 
-// Logger takes what a guest writes to its standard output and error.
-type Logger func(ctx context.Context, isError bool, text string)
+// Logger takes what a guest writes to its standard output and error. text is good until
+// it returns.
+type Logger func(ctx context.Context, isError bool, text []byte)
+
+// Bounds of fd_write: of buffers, and of bytes, which Logger may cut further. What is
+// beyond counts as written.
+const (
+	maxBuffers = 1 << 10
+	maxWritten = 1 << 20
+)
 
 // maxRandom is as much as one call may ask for.
 const maxRandom = 64 << 10
@@ -43,7 +55,7 @@ const (
 type function struct {
 	name   string
 	params []api.ValueType
-	call   func(ctx context.Context, m api.Memory, stack []uint64) Errno
+	call   call
 }
 
 // Register adds the functions to a runtime, under both names of the module. env
@@ -53,15 +65,19 @@ func Register(ctx context.Context, r wazero.Runtime, env []string, log Logger) e
 		b := r.NewHostModuleBuilder(module)
 		for _, f := range functions(environ(env), log) {
 			call := f.call
+			if faults := fault.From(ctx); faults.Hostcall != nil {
+				right := call
+				call = func(ctx context.Context, m api.Memory, s []uint64) Errno {
+					return Errno(faults.Run(f.name, func() uint32 { return uint32(right(ctx, m, s)) }))
+				}
+			}
 			b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, m api.Module, stack []uint64) {
 				stack[0] = uint64(call(ctx, m.Memory(), stack))
 			}), f.params, []api.ValueType{i32}).Export(f.name)
 		}
-		// proc_exit has no result. Envoy logs and goes on; so does a Go guest's
-		// runtime, into an unreachable instruction.
-		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, _ api.Module, _ []uint64) {
-			log(ctx, true, "the guest called proc_exit")
-		}), []api.ValueType{i32}, nil).Export("proc_exit")
+		// proc_exit has no result. Envoy goes on; so does a Go guest's runtime, into an
+		// unreachable instruction.
+		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(context.Context, api.Module, []uint64) {}), []api.ValueType{i32}, nil).Export("proc_exit")
 		if _, err := b.Instantiate(ctx); err != nil {
 			return err
 		}
@@ -79,7 +95,7 @@ func (e environ) sizes(_ context.Context, m api.Memory, s []uint64) Errno {
 		bytes += len(v) + 1
 	}
 	if !m.WriteUint32Le(uint32(s[0]), uint32(len(e))) || !m.WriteUint32Le(uint32(s[1]), uint32(bytes)) {
-		return fault
+		return efault
 	}
 	return success
 }
@@ -90,7 +106,7 @@ func (e environ) get(_ context.Context, m api.Memory, s []uint64) Errno {
 	list, text := uint32(s[0]), uint32(s[1])
 	for _, v := range e {
 		if !m.WriteUint32Le(list, text) || !m.WriteString(text, v+"\x00") {
-			return fault
+			return efault
 		}
 		list += 4
 		text += uint32(len(v)) + 1
@@ -100,35 +116,50 @@ func (e environ) get(_ context.Context, m api.Memory, s []uint64) Errno {
 
 func functions(env environ, log Logger) []function {
 	out := []function{
-		{"args_get", types("ii"), func(context.Context, api.Memory, []uint64) Errno { return success }},
+		{"args_get", types("ii"), answer(success)},
 		{"args_sizes_get", types("ii"), noneOf},
 		{"environ_get", types("ii"), env.get},
 		{"environ_sizes_get", types("ii"), env.sizes},
 		{"clock_time_get", types("iIi"), clockTime},
-		{"clock_res_get", types("ii"), func(context.Context, api.Memory, []uint64) Errno { return nosys }},
+		{"clock_res_get", types("ii"), clockResolution},
 		{"random_get", types("ii"), random},
 		{"fd_write", types("iiii"), func(ctx context.Context, m api.Memory, s []uint64) Errno { return fdWrite(ctx, m, s, log) }},
 		{"fd_fdstat_get", types("ii"), fdStat},
-		{"fd_prestat_get", types("ii"), func(context.Context, api.Memory, []uint64) Errno { return badf }},
-		{"fd_prestat_dir_name", types("iii"), func(context.Context, api.Memory, []uint64) Errno { return badf }},
-		{"fd_close", types("i"), func(context.Context, api.Memory, []uint64) Errno { return nosys }},
-		{"fd_read", types("iiii"), func(context.Context, api.Memory, []uint64) Errno { return badf }},
-		{"fd_seek", types("iIii"), func(context.Context, api.Memory, []uint64) Errno { return badf }},
+		{"fd_prestat_get", types("ii"), answer(badf)},
+		{"fd_prestat_dir_name", types("iii"), answer(nosys)},
+		{"fd_close", types("i"), answer(success)},
+		{"fd_read", types("iiii"), answer(nosys)},
+		{"fd_pread", types("iiiIi"), answer(nosys)},
+		{"fd_pwrite", types("iiiIi"), func(ctx context.Context, m api.Memory, s []uint64) Errno {
+			return fdWrite(ctx, m, []uint64{s[0], s[1], s[2], s[4]}, log)
+		}},
+		{"fd_seek", types("iIii"), answer(success)},
+		{"fd_advise", types("iIIi"), answer(success)},
+		{"fd_fdstat_set_flags", types("ii"), answer(nosys)},
+		{"fd_filestat_get", types("ii"), answer(badf)},
+		{"fd_readdir", types("iiiIi"), zero(4, 0, notdir)},
+		{"fd_renumber", types("ii"), renumber},
+		{"fd_tell", types("ii"), tell},
+		{"path_open", types("iiiiiIIii"), answer(noent)},
+		{"path_readlink", types("iiiiii"), zero(5, 0, notsup)},
+		{"proc_raise", types("i"), answer(nosys)},
+		{"sock_accept", types("iii"), zero(2, 8, notsup)},
+		{"sock_recv", types("iiiiii"), zero(4, 0, notsup)},
+		{"sock_send", types("iiiii"), zero(4, 0, notsup)},
+		{"sock_shutdown", types("ii"), answer(notsup)},
 		{"poll_oneoff", types("iiii"), poll},
-		{"sched_yield", nil, func(context.Context, api.Memory, []uint64) Errno { return success }},
+		{"sched_yield", nil, answer(success)},
+	}
+	// What means nothing for the two streams, and has to be one of them.
+	for name, params := range map[string]string{"fd_allocate": "iII", "fd_datasync": "i", "fd_sync": "i",
+		"fd_fdstat_set_rights": "iII", "fd_filestat_set_size": "iI", "fd_filestat_set_times": "iIIi"} {
+		out = append(out, function{name, types(params), func(_ context.Context, _ api.Memory, s []uint64) Errno { return isStream(s[0]) }})
 	}
 	// What a system without files cannot do.
-	for _, f := range []struct{ name, params string }{
-		{"fd_advise", "iIIi"}, {"fd_allocate", "iII"}, {"fd_datasync", "i"}, {"fd_fdstat_set_flags", "ii"},
-		{"fd_fdstat_set_rights", "iII"}, {"fd_filestat_get", "ii"}, {"fd_filestat_set_size", "iI"},
-		{"fd_filestat_set_times", "iIIi"}, {"fd_pread", "iiiIi"}, {"fd_pwrite", "iiiIi"}, {"fd_readdir", "iiiIi"},
-		{"fd_renumber", "ii"}, {"fd_sync", "i"}, {"fd_tell", "ii"}, {"path_create_directory", "iii"},
-		{"path_filestat_get", "iiiii"}, {"path_filestat_set_times", "iiiiIIi"}, {"path_link", "iiiiiii"},
-		{"path_open", "iiiiiIIii"}, {"path_readlink", "iiiiii"}, {"path_remove_directory", "iii"},
-		{"path_rename", "iiiiii"}, {"path_symlink", "iiiii"}, {"path_unlink_file", "iii"}, {"proc_raise", "i"},
-		{"sock_accept", "iii"}, {"sock_recv", "iiiiii"}, {"sock_send", "iiiii"}, {"sock_shutdown", "ii"},
-	} {
-		out = append(out, function{f.name, types(f.params), func(context.Context, api.Memory, []uint64) Errno { return nosys }})
+	for name, params := range map[string]string{"path_create_directory": "iii", "path_filestat_get": "iiiii",
+		"path_filestat_set_times": "iiiiIIi", "path_link": "iiiiiii", "path_remove_directory": "iii",
+		"path_rename": "iiiiii", "path_symlink": "iiiii", "path_unlink_file": "iii"} {
+		out = append(out, function{name, types(params), answer(notsup)})
 	}
 	return out
 }
@@ -145,10 +176,67 @@ func types(s string) []api.ValueType {
 	return out
 }
 
+// call is a function that guests import.
+type call = func(ctx context.Context, m api.Memory, stack []uint64) Errno
+
+// answer does nothing.
+func answer(e Errno) call { return func(context.Context, api.Memory, []uint64) Errno { return e } }
+
+// zero answers an error with a count of zero: in the i-th argument, of size bytes, 0
+// for the usual four.
+func zero(i, size int, e Errno) call {
+	return func(_ context.Context, m api.Memory, s []uint64) Errno {
+		ok := m.WriteUint32Le(uint32(s[i]), 0)
+		if size == 8 {
+			ok = m.WriteUint64Le(uint32(s[i]), 0)
+		}
+		if !ok {
+			return efault
+		}
+		return e
+	}
+}
+
+func isStream(fd uint64) Errno {
+	if uint32(fd) != 1 && uint32(fd) != 2 {
+		return badf
+	}
+	return success
+}
+
+func renumber(_ context.Context, _ api.Memory, s []uint64) Errno {
+	if isStream(s[0]) != success || isStream(s[1]) != success {
+		return badf
+	}
+	return notsup
+}
+
+// tell answers that a stream stands at its beginning.
+func tell(_ context.Context, m api.Memory, s []uint64) Errno {
+	if isStream(s[0]) != success {
+		return badf
+	}
+	if !m.WriteUint64Le(uint32(s[1]), 0) {
+		return efault
+	}
+	return success
+}
+
+// clockResolution is a nanosecond.
+func clockResolution(_ context.Context, m api.Memory, s []uint64) Errno {
+	if uint32(s[0]) > 1 {
+		return notsup
+	}
+	if !m.WriteUint64Le(uint32(s[1]), 1) {
+		return efault
+	}
+	return success
+}
+
 // noneOf answers two counts with zero.
 func noneOf(_ context.Context, m api.Memory, s []uint64) Errno {
 	if !m.WriteUint32Le(uint32(s[0]), 0) || !m.WriteUint32Le(uint32(s[1]), 0) {
-		return fault
+		return efault
 	}
 	return success
 }
@@ -165,7 +253,7 @@ func clockTime(_ context.Context, m api.Memory, s []uint64) Errno {
 		return notsup
 	}
 	if !m.WriteUint64Le(uint32(s[2]), now) {
-		return fault
+		return efault
 	}
 	return success
 }
@@ -179,7 +267,7 @@ func random(_ context.Context, m api.Memory, s []uint64) Errno {
 	}
 	dst, ok := m.Read(uint32(s[0]), n)
 	if !ok {
-		return fault
+		return efault
 	}
 	_, _ = rand.Read(dst) // never fails
 	return success
@@ -192,38 +280,38 @@ func fdWrite(ctx context.Context, m api.Memory, s []uint64, log Logger) Errno {
 	if fd != 1 && fd != 2 {
 		return badf
 	}
-	var text strings.Builder
+	if n > maxBuffers {
+		return inval
+	}
+	var text []byte
+	total := uint32(0)
 	for i := range n {
-		if i > 1024 {
-			return inval
-		}
 		ptr, ok1 := m.ReadUint32Le(list + 8*i)
 		size, ok2 := m.ReadUint32Le(list + 8*i + 4)
 		part, ok3 := m.Read(ptr, size)
 		if !ok1 || !ok2 || !ok3 {
-			return fault
+			return efault
 		}
-		text.Write(part)
+		text = append(text, part[:min(len(part), maxWritten-len(text))]...)
+		total += size
 	}
-	if text.Len() > 0 {
-		log(ctx, fd == 2, strings.TrimSuffix(text.String(), "\n"))
+	if len(text) > 0 {
+		log(ctx, fd == 2, bytes.TrimSuffix(text, []byte{'\n'}))
 	}
-	if !m.WriteUint32Le(written, uint32(text.Len())) {
-		return fault
+	if !m.WriteUint32Le(written, total) {
+		return efault
 	}
 	return success
 }
 
-// fdStat describes standard output and error as character devices that can be
-// written to.
+// fdStat says that standard output and error can be written to.
 func fdStat(_ context.Context, m api.Memory, s []uint64) Errno {
-	if fd := uint32(s[0]); fd != 1 && fd != 2 {
+	if isStream(s[0]) != success {
 		return badf
 	}
-	p := uint32(s[1])
-	const characterDevice, fdWriteRight = 2, 64
-	if !m.WriteUint64Le(p, characterDevice) || !m.WriteUint64Le(p+8, fdWriteRight) || !m.WriteUint64Le(p+16, 0) {
-		return fault
+	const fdWriteRight = 64
+	for i, v := range []uint64{0, fdWriteRight, 0} {
+		_ = m.WriteUint64Le(uint32(s[1])+uint32(8*i), v) // Envoy does not look either
 	}
 	return success
 }
@@ -232,7 +320,7 @@ func fdStat(_ context.Context, m api.Memory, s []uint64) Errno {
 // and a callback must not wait.
 func poll(_ context.Context, m api.Memory, s []uint64) Errno {
 	if !m.WriteUint32Le(uint32(s[3]), 0) {
-		return fault
+		return efault
 	}
 	return success
 }

@@ -35,6 +35,11 @@ func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
 		return types.OnPluginStartStatusFailed
 	}
 	p.name = string(name)
+	if config, err := proxywasm.GetVMConfiguration(); err == nil {
+		id, err := proxywasm.GetProperty([]string{"plugin_vm_id"})
+		must(err)
+		proxywasm.LogInfo("probe " + p.name + ": VM " + string(id) + " has " + string(config))
+	}
 	p.requests = proxywasm.DefineCounterMetric("probe.requests")
 	p.sizes = proxywasm.DefineHistogramMetric("probe.sizes")
 	must(proxywasm.SetTickPeriodMilliSeconds(10))

@@ -1,0 +1,58 @@
+// Package fault breaks the host on purpose, so that tests of the host can be tested:
+// a test that no fault makes fail shows nothing. A fault comes with the context that a
+// filter is made with, and is looked for only then: a host without one pays nothing.
+package fault
+
+import (
+	"context"
+
+	"github.com/tetratelabs/wazero/api"
+)
+
+// Set are the faults of one filter. A nil Set, and the zero one, have none.
+type Set struct {
+	// Hostcall takes the place of a function that guests import; run is the real one
+	// and returns its status.
+	Hostcall func(name string, run func() uint32) uint32
+	// Function takes the place of a function that a guest exports; nil stands for a
+	// guest that does not export it.
+	Function func(name string, f api.Function) api.Function
+	// Unchecked leaves out the checks of a module when it is loaded.
+	Unchecked bool
+	// Extra are functions that the host provides although Envoy does not, each
+	// MODULE.NAME, without parameters and results.
+	Extra []string
+	// AllVersions provides the functions of every version of the ABI.
+	AllVersions bool
+}
+
+type key struct{}
+
+// With returns a context that carries faults.
+func With(ctx context.Context, s *Set) context.Context { return context.WithValue(ctx, key{}, s) }
+
+// From returns the faults of a context, never nil.
+func From(ctx context.Context) *Set {
+	if s, ok := ctx.Value(key{}).(*Set); ok {
+		return s
+	}
+	return &none
+}
+
+var none Set
+
+// Run runs a hostcall.
+func (s *Set) Run(name string, run func() uint32) uint32 {
+	if s.Hostcall == nil {
+		return run()
+	}
+	return s.Hostcall(name, run)
+}
+
+// Exported returns a function that a guest exports, or nil.
+func (s *Set) Exported(name string, f api.Function) api.Function {
+	if s.Function == nil || f == nil {
+		return f
+	}
+	return s.Function(name, f)
+}
