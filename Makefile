@@ -53,13 +53,12 @@ test-real: tools test-build ## the tests that need Keycloak, oidc-provider, Chro
 	testenv/browser/install.sh
 	testenv/axe/install.sh $(TOOLS)
 	testenv/postgres/install.sh
-	testenv/rust/install.sh
-	$(call tests,real,-count=1 -tags real -timeout 20m $(REAL))
+	$(call tests,real,-count=1 -tags "real $$(testenv/rust/install.sh)" -timeout 20m $(REAL))
 
 check: ## formatting, vet, staticcheck, a tidy go.mod
 	@test -z "$$(git ls-files '*.go' | xargs gofmt -l)" || { echo "not gofmt-ed:"; git ls-files '*.go' | xargs gofmt -l; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags real $(REAL)
+	$(GO) vet -tags "real rust" $(REAL)
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) mod tidy -diff
 

@@ -34,7 +34,12 @@ func RustGuest(t testing.TB, name string) string {
 	if _, err := exec.LookPath("cargo"); err != nil {
 		Missing(t, "cargo is not installed: run testenv/rust/install.sh")
 	}
-	libs, err := exec.Command("rustc", "--print", "target-libdir", "--target", rustTarget).Output()
+	rust := func(dir, name string, args ...string) *exec.Cmd {
+		cmd := exec.Command("sh", append([]string{"-c", `. ` + filepath.Join(Root(), "testenv", "rust", "env.sh") + ` && exec "$@"`, "sh", name}, args...)...)
+		cmd.Dir = dir
+		return cmd
+	}
+	libs, err := rust(Root(), "rustc", "--print", "target-libdir", "--target", rustTarget).Output()
 	if err == nil {
 		_, err = os.Stat(strings.TrimSpace(string(libs)))
 	}
@@ -42,8 +47,7 @@ func RustGuest(t testing.TB, name string) string {
 		Missing(t, "Rust has no target %s: run testenv/rust/install.sh", rustTarget)
 	}
 	dir := filepath.Join(Root(), "build", "test", "rust")
-	cmd := exec.Command("cargo", "build", "--quiet", "--release", "--target", rustTarget, "--target-dir", dir)
-	cmd.Dir = filepath.Join(Root(), "testenv", "guests", name)
+	cmd := rust(filepath.Join(Root(), "testenv", "guests", name), "cargo", "build", "--quiet", "--release", "--target", rustTarget, "--target-dir", dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("building the guest %s: %v: %s", name, err, out)
 	}
