@@ -37,12 +37,19 @@ const (
 	// string and the client is azp. Options.AccessV1 gives access tokens as of
 	// version 1 beside such ID tokens.
 	AzureV2 Shape = "azure-v2"
+
+	// Ping is PingOne: the issuer is /<environment>/as, with the endpoints under it.
+	// Access tokens name the environment and the organization beside client_id, and aud
+	// is a list.
+	Ping Shape = "ping"
 )
 
 // What the shapes have in their paths.
 const (
 	DescopeProject = "P2SallyportTestProject00001"
 	AzureTenant    = "0a1b2c3d-1111-2222-3333-444455556666"
+
+	PingEnvironment = "5c6d7e8f-1111-2222-3333-444455556666"
 )
 
 // layout is where a shape has what. Paths begin with a slash.
@@ -91,6 +98,15 @@ var layouts = map[Shape]layout{
 			"token": "/" + AzureTenant + "/oauth2/v2.0/token", "userinfo": "/oidc/userinfo", "end_session": "/" + AzureTenant + "/oauth2/v2.0/logout",
 		},
 	},
+}
+
+// The endpoints of PingOne are all under its issuer.
+func init() {
+	as := "/" + PingEnvironment + "/as"
+	layouts[Ping] = layout{base: as, issuer: as, omit: []string{"backchannel_logout_supported", "backchannel_logout_session_supported"}, paths: map[string]string{
+		"jwks": as + "/jwks", "authorize": as + "/authorize", "token": as + "/token", "userinfo": as + "/userinfo",
+		"revoke": as + "/revoke", "introspect": as + "/introspect", "end_session": as + "/signoff",
+	}}
 }
 
 // azureOmits are members that the discovery of Entra does not have: it takes PKCE
@@ -205,6 +221,11 @@ func (s *Server) shapeAccess(claims map[string]any, g *grant, u User) {
 		}
 		if u.Name != "" {
 			claims["uid"], claims["sub"], claims["auth_time"] = u.Subject, u.Name, g.authTime.Unix()
+		}
+	case Ping:
+		merge(claims, map[string]any{"env": PingEnvironment, "org": "org-" + PingEnvironment})
+		if claims["aud"] == nil {
+			claims["aud"] = []string{"https://api.pingone.example"}
 		}
 	case AzureV1, AzureV2:
 		merge(claims, map[string]any{"tid": AzureTenant, "oid": "oid-" + claims["sub"].(string), "nbf": claims["iat"], "client_id": nil, "scope": nil, "jti": nil})

@@ -31,6 +31,11 @@ func TestShapes(t *testing.T) {
 			without: []string{"scope", "client_id", "azp"}, revoke: true,
 		},
 		{
+			shape: Ping, issuer: "/" + PingEnvironment + "/as", iss: "/" + PingEnvironment + "/as",
+			access:  map[string]any{"client_id": "rp", "env": PingEnvironment, "scope": "openid offline_access", "aud": []string{"https://api.pingone.example"}},
+			without: []string{"azp", "scp"}, revoke: true,
+		},
+		{
 			shape: AzureV1, issuer: "/" + AzureTenant, iss: "/sts/" + AzureTenant + "/",
 			access:  map[string]any{"ver": "1.0", "appid": "rp", "scp": "openid offline_access", "tid": AzureTenant, "sub": "sub-alice"},
 			id:      map[string]any{"aud": "rp", "ver": "1.0", "at_hash": nil},
