@@ -8,9 +8,10 @@ import "strings"
 //	s     bytes: an address and a size
 //	t     a path of a property, written with dots, as bytes
 //	p     pairs, as bytes
-//	v     bytes behind one WASI iovec: address of the iovec, and 1
+//	v     bytes behind one WASI iovec: address of the iovec, and 1; a variable is an iovec
+//	      itself, of what a call gave, or of the address it was set to and the size 0
 //	B, P  where the host shall write address and size of what it gives; P: of pairs
-//	w, W  where the host shall write a number of 32 and of 64 bits
+//	h, w, W  where the host shall write a number of 16, of 32 and of 64 bits
 type call struct {
 	module, name string
 	params       string
@@ -74,24 +75,43 @@ environ_sizes_get ww
 clock_res_get iW
 clock_time_get iIW
 random_get ii
-fd_write ivw
-fd_read iiiw
-fd_seek iIiw
+fd_advise iIIi
+fd_allocate iII
 fd_close i
+fd_datasync i
 fd_fdstat_get ii
 fd_fdstat_set_flags ii
+fd_fdstat_set_rights iII
 fd_filestat_get ii
+fd_filestat_set_size iI
+fd_filestat_set_times iIIi
+fd_pread iiiIw
 fd_prestat_get ii
 fd_prestat_dir_name iii
+fd_pwrite ivIw
+fd_read iiiw
 fd_readdir iiiIw
+fd_renumber ii
+fd_seek iIiw
 fd_sync i
-fd_tell iw
-path_open iisiIIiw
-path_unlink_file is
+fd_tell iW
+fd_write ivw
+path_create_directory is
 path_filestat_get iisi
+path_filestat_set_times iisIIi
+path_link iisii
+path_open iisiIIiw
+path_readlink isiiw
+path_remove_directory is
+path_rename isis
+path_symlink sii
+path_unlink_file is
 poll_oneoff iiiw
 sched_yield
+sock_accept iiW
+sock_recv iiiiwh
 sock_send iiiiw
+sock_shutdown ii
 `) {
 		if f := strings.Fields(line); len(f) > 0 {
 			calls["wasi."+f[0]] = call{module: "wasi_snapshot_preview1", name: f[0], params: strings.Join(f[1:], "")}
@@ -102,13 +122,13 @@ sock_send iiiiw
 
 // types are the WebAssembly parameters of a call: i for 32 bits, I for 64.
 func (c call) types() string {
-	return strings.NewReplacer("s", "ii", "t", "ii", "p", "ii", "v", "ii", "B", "ii", "P", "ii", "w", "i", "W", "i").Replace(c.params)
+	return strings.NewReplacer("s", "ii", "t", "ii", "p", "ii", "v", "ii", "B", "ii", "P", "ii", "h", "i", "w", "i", "W", "i").Replace(c.params)
 }
 
 // outputs are the letters of what the call gives.
 func (c call) outputs() string {
 	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune("BPwW", r) {
+		if strings.ContainsRune("BPhwW", r) {
 			return r
 		}
 		return -1

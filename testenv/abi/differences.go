@@ -75,4 +75,9 @@ var Differences = []Difference{{
 	What: "ABI 0.1.0, network filters, HTTP/2 METADATA, envoy_resolve_dns and on_stats_update",
 	Ours: "a module of 0.1.0, or one that imports what is not here, is refused; the callbacks are not called",
 	Why:  "net/http shows no METADATA and no connections; the rest is not for HTTP filters",
+}, {
+	What: "more than 1,024 buffers in one fd_write or fd_pwrite, and what is beyond 1 MiB of them",
+	Ours: "errno 28; what is beyond is not logged",
+	Why:  "proxy-wasm-cpp-host, src/exports.cc, writevImpl has no bound: buffers may overlap, so that a guest fills the memory of the proxy",
+	Of:   []string{"wasi.fd_write", "wasi.fd_pwrite"}, Scenarios: []string{"more buffers than the host takes"},
 }}

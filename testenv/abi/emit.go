@@ -125,7 +125,7 @@ func (e *emitter) importNames() []string {
 			names[o.call] = true
 		}
 	}
-	if name, ok := strings.CutPrefix(e.s.Options["module"], "import-"); ok { // which nobody may provide
+	if name, ok := strings.CutPrefix(e.s.Options["module"], "import-"); ok { // MODULE.NAME, or MODULE.NAME:TYPES, which nobody may provide
 		names["?"+name] = true
 	}
 	return slices.Sorted(maps.Keys(names))
@@ -135,6 +135,7 @@ func (e *emitter) importFunc(name string) {
 	c, ok := calls[name]
 	if !ok {
 		c.module, c.name, _ = strings.Cut(name[1:], ".")
+		c.name, c.params, _ = strings.Cut(c.name, ":")
 	}
 	results := []wasm.ValueType{wasm.ValueTypeI32}
 	if c.void {

@@ -63,7 +63,7 @@ func (e *emitter) op(c *code, n, status, start int) {
 // show writes an output to the record.
 func (e *emitter) show(c *code, v variable) {
 	switch v.kind {
-	case 'w':
+	case 'h', 'w': // of h the upper half is untouched
 		c.i32(v.at).load().i32(8).call(e.helper.hex)
 	case 'W':
 		c.i32(v.at + 4).load().i32(8).call(e.helper.hex)
@@ -105,7 +105,9 @@ func (e *emitter) arguments(c *code, o op, cl call, outs []variable) {
 				if !ok {
 					fail("$%s is not set", a.text)
 				}
-				if v.kind == 'B' || v.kind == 'P' {
+				if letter == 'v' { // address and size, or an address with the size 0
+					c.i32(v.at).i32(1)
+				} else if v.kind == 'B' || v.kind == 'P' {
 					c.i32(v.at).load().i32(v.at + 4).load()
 				} else {
 					c.i32(v.at).i32(map[byte]int64{'w': 4, 'W': 8}[v.kind])
@@ -123,7 +125,7 @@ func (e *emitter) arguments(c *code, o op, cl call, outs []variable) {
 					c.i32(at).i32(int64(len(t)))
 				}
 			}
-		case 'w', 'W':
+		case 'h', 'w', 'W':
 			c.i32(outs[out].at)
 			out++
 		case 'B', 'P':

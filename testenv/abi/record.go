@@ -205,6 +205,11 @@ func decodeOp(s *Scenario, digits string, numbers numbering) string {
 // output reads one output; - is one that the host has not written.
 func output(r *reader, letter byte) string {
 	switch letter {
+	case 'h':
+		if v := r.u32(); v != untouched {
+			return fmt.Sprint(v & 0xffff)
+		}
+		return "-"
 	case 'w':
 		if v := r.u32(); v != untouched {
 			return fmt.Sprint(v)

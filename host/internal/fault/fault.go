@@ -17,10 +17,14 @@ type Set struct {
 	// Function takes the place of a function that a guest exports; nil stands for a
 	// guest that does not export it.
 	Function func(name string, f api.Function) api.Function
+	// Params takes the place of the parameters of a function that guests import.
+	Params func(name string, params []api.ValueType) []api.ValueType
+	// Unrestricted lets a guest make every call while it starts, and in its allocator.
+	Unrestricted bool
 	// Unchecked leaves out the checks of a module when it is loaded.
 	Unchecked bool
 	// Extra are functions that the host provides although Envoy does not, each
-	// MODULE.NAME, without parameters and results.
+	// MODULE.NAME, with :PARAMETERS, letters i and I, in the modules of WASI.
 	Extra []string
 	// AllVersions provides the functions of every version of the ABI.
 	AllVersions bool
@@ -47,6 +51,14 @@ func (s *Set) Run(name string, run func() uint32) uint32 {
 		return run()
 	}
 	return s.Hostcall(name, run)
+}
+
+// Imported returns the parameters of a function that guests import.
+func (s *Set) Imported(name string, params []api.ValueType) []api.ValueType {
+	if s.Params == nil {
+		return params
+	}
+	return s.Params(name, params)
 }
 
 // Exported returns a function that a guest exports, or nil.

@@ -46,6 +46,15 @@ var faults = map[string]func(name string) *fault.Set{
 	"is told other numbers": func(name string) *fault.Set {
 		return function(name, func(f api.Function) api.Function { return tampered{f, more, nil} })
 	},
+	"takes one more number": func(name string) *fault.Set {
+		return &fault.Set{Params: func(called string, params []api.ValueType) []api.ValueType {
+			if called == name {
+				params = append(slices.Clip(params), api.ValueTypeI32)
+			}
+			return params
+		}}
+	},
+	"every call may be made early":  func(string) *fault.Set { return &fault.Set{Unrestricted: true} },
 	"modules are not checked":       func(string) *fault.Set { return &fault.Set{Unchecked: true} },
 	"versions do not matter":        func(string) *fault.Set { return &fault.Set{AllVersions: true} },
 	"there are functions like this": func(name string) *fault.Set { return &fault.Set{Extra: []string{name}} },
@@ -111,7 +120,10 @@ func (i injected) String() string {
 func candidates(s *abi.Scenario, want *abi.Record) (list []injected) {
 	if want.Refused {
 		list = append(list, injected{"modules are not checked", ""}, injected{"versions do not matter", ""},
-			injected{"there are functions like this", "env.proxy_none"}, injected{"there are functions like this", "other.proxy_log"})
+			injected{"there are functions like this", "env.proxy_none"}, injected{"there are functions like this", "other.proxy_log"},
+			injected{"there are functions like this", "wasi_snapshot_preview1.proc_raise:i"})
+		list = append(list, injected{"every call may be made early", ""},
+			injected{"takes one more number", "path_link"}, injected{"takes one more number", "path_symlink"})
 		for _, name := range []string{"vm_start", "configure", "context_create"} {
 			list = append(list, injected{"its result does not count", "proxy_on_" + name}, injected{"is not called", "proxy_on_" + name})
 		}
@@ -133,6 +145,9 @@ func candidates(s *abi.Scenario, want *abi.Record) (list []injected) {
 		}
 	}
 	list = slices.Concat(errors, results, effects, missing, numbers)
+	if s.Has("malloc") {
+		list = append(list, injected{"every call may be made early", ""})
+	}
 	for _, name := range []string{"_initialize", "_start", "main"} {
 		if s.Has(name) {
 			list = append([]injected{{"is not called", name}}, list...)

@@ -155,7 +155,7 @@ func Register(ctx context.Context, r wazero.Runtime, version string) error {
 				stack[0] = uint64(faults.Run(name, func() uint32 { right(ctx, m, stack); return uint32(stack[0]) }))
 			}
 		}
-		b.NewFunctionBuilder().WithGoModuleFunction(h, types(f.params), []api.ValueType{api.ValueTypeI32}).Export(name)
+		b.NewFunctionBuilder().WithGoModuleFunction(h, faults.Imported(name, types(f.params)), []api.ValueType{api.ValueTypeI32}).Export(name)
 	}
 	// Emscripten's runtime imports these two.
 	b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(context.Context, api.Module, []uint64) {}),
@@ -170,6 +170,9 @@ func Register(ctx context.Context, r wazero.Runtime, version string) error {
 	other := map[string]wazero.HostModuleBuilder{"env": b}
 	for _, extra := range faults.Extra {
 		module, name, _ := strings.Cut(extra, ".")
+		if strings.HasPrefix(module, "wasi_") {
+			continue // wasi.Register has it
+		}
 		if other[module] == nil {
 			other[module] = r.NewHostModuleBuilder(module)
 		}
@@ -184,20 +187,13 @@ func Register(ctx context.Context, r wazero.Runtime, version string) error {
 	return nil
 }
 
-// errRestricted traps a guest that makes a call it may not make yet.
-type errRestricted string
-
-func (e errRestricted) Error() string { return "restricted_callback: " + string(e) }
-
 func handler(name string, f function) api.GoModuleFunc {
 	early := f.early
 	run := f.call
 	return func(ctx context.Context, m api.Module, stack []uint64) {
 		v := vm.From(ctx)
 		if v.Restricted() {
-			if !early {
-				panic(errRestricted(name))
-			}
+			v.Allow(name, early, early)
 			v.Started(m)
 		}
 		c := call{vm: v, env: EnvOf(v), args: stack}

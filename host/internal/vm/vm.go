@@ -47,13 +47,14 @@ type VM struct {
 	nextID  uint32
 	streams map[uint32]Context
 
-	current   Context // the context of the running callback
-	effective Context // what it was changed to, nil for no change
-	depth     int     // callbacks within each other
-	deferred  []func()
-	phase     phase
-	failed    error // of the allocator: the VM ends when the callback returns
-	dead      error // why the VM has ended
+	current      Context // the context of the running callback
+	effective    Context // what it was changed to, nil for no change
+	depth        int     // callbacks within each other
+	deferred     []func()
+	phase        phase
+	unrestricted bool  // a fault of tests
+	failed       error // of the allocator: the VM ends when the callback returns
+	dead         error // why the VM has ended
 
 	onDead func(error) // called once, without the lock
 }
@@ -110,6 +111,8 @@ func From(ctx context.Context) *VM {
 func (m *Module) NewVM(ctx context.Context, worker int, env any, onDead func(error)) (*VM, error) {
 	v := &VM{module: m, Env: env, Worker: worker, nextID: 1, streams: map[uint32]Context{}, onDead: onDead, phase: starting}
 	v.ctx = &callContext{Context: &detached{ctx}, vm: v}
+	faults := fault.From(ctx)
+	v.unrestricted = faults.Unrestricted
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().
 		WithSysWalltime().WithSysNanotime().WithRandSource(rand.Reader)
 	var err error
@@ -121,7 +124,6 @@ func (m *Module) NewVM(ctx context.Context, worker int, env any, onDead func(err
 	}
 	v.memory = v.inst.Memory()
 	v.malloc = v.inst.ExportedFunction(m.malloc)
-	faults := fault.From(ctx)
 	for c, sig := range callbacks {
 		if m.exports[c] {
 			v.funcs[c] = faults.Exported(sig.name, v.inst.ExportedFunction(sig.name))
@@ -347,6 +349,19 @@ func (v *VM) SetEffective(id uint32) bool {
 // Restricted reports whether the guest may make only the calls that are allowed
 // while it starts or allocates.
 func (v *VM) Restricted() bool { return v.phase != running }
+
+// Allow traps a guest that makes a call that it may not make now: starts says whether
+// it may while it starts, mallocs whether it may in its allocator.
+func (v *VM) Allow(name string, starts, mallocs bool) {
+	if !v.unrestricted && (v.phase == starting && !starts || v.phase == allocates && !mallocs) {
+		panic(errRestricted(name))
+	}
+}
+
+// errRestricted is the trap of Allow, called as Envoy calls it.
+type errRestricted string
+
+func (e errRestricted) Error() string { return "restricted_callback: " + string(e) }
 
 // Started notes the memory of a guest whose start section calls the host: the
 // instance is not known yet.

@@ -10,12 +10,16 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/binary"
+	"strings"
 	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/sys"
 
 	"github.com/sallyport-auth/sallyport/host/internal/fault"
+	"github.com/sallyport-auth/sallyport/host/internal/vm"
 )
 
 // Errno is a WASI error number.
@@ -61,29 +65,52 @@ type function struct {
 // Register adds the functions to a runtime, under both names of the module. env
 // holds the environment variables that guests see, each NAME=value.
 func Register(ctx context.Context, r wazero.Runtime, env []string, log Logger) error {
+	faults := fault.From(ctx)
 	for _, module := range []string{"wasi_snapshot_preview1", "wasi_unstable"} {
 		b := r.NewHostModuleBuilder(module)
 		for _, f := range functions(environ(env), log) {
 			call := f.call
-			if faults := fault.From(ctx); faults.Hostcall != nil {
+			if faults.Hostcall != nil {
 				right := call
 				call = func(ctx context.Context, m api.Memory, s []uint64) Errno {
 					return Errno(faults.Run(f.name, func() uint32 { return uint32(right(ctx, m, s)) }))
 				}
 			}
+			starts, mallocs := !notAtStart[f.name], inMalloc[f.name]
 			b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, m api.Module, stack []uint64) {
+				vm.From(ctx).Allow(f.name, starts, mallocs)
 				stack[0] = uint64(call(ctx, m.Memory(), stack))
-			}), f.params, []api.ValueType{i32}).Export(f.name)
+			}), faults.Imported(f.name, f.params), []api.ValueType{i32}).Export(f.name)
 		}
 		// proc_exit has no result. Envoy goes on; so does a Go guest's runtime, into an
-		// unreachable instruction.
-		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(context.Context, api.Module, []uint64) {}), []api.ValueType{i32}, nil).Export("proc_exit")
+		// unreachable instruction. Only a fault fails, and ends the guest.
+		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, _ api.Module, _ []uint64) {
+			vm.From(ctx).Allow("proc_exit", false, false)
+			if status := faults.Run("proc_exit", func() uint32 { return 0 }); status != 0 {
+				panic(sys.NewExitError(status))
+			}
+		}), []api.ValueType{i32}, nil).Export("proc_exit")
+		for _, extra := range faults.Extra {
+			if name, ok := strings.CutPrefix(extra, module+"."); ok {
+				name, params, _ := strings.Cut(name, ":")
+				b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(context.Context, api.Module, []uint64) {}),
+					types(params), []api.ValueType{i32}).Export(name)
+			}
+		}
 		if _, err := b.Instantiate(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// What a guest may not call while it starts, and all that it may call in its allocator
+// (proxy-wasm-cpp-host, src/wasm.cc, startVm; include/proxy-wasm/wasm.h, allocMemory).
+// proc_exit may be called in neither.
+var (
+	notAtStart = map[string]bool{"fd_read": true, "fd_seek": true, "fd_close": true, "path_open": true, "sched_yield": true}
+	inMalloc   = map[string]bool{"fd_write": true, "clock_time_get": true, "poll_oneoff": true}
+)
 
 // environ holds environment variables, each NAME=value.
 type environ []string
@@ -142,9 +169,8 @@ func functions(env environ, log Logger) []function {
 		{"fd_tell", types("ii"), tell},
 		{"path_open", types("iiiiiIIii"), answer(noent)},
 		{"path_readlink", types("iiiiii"), zero(5, 0, notsup)},
-		{"proc_raise", types("i"), answer(nosys)},
 		{"sock_accept", types("iii"), zero(2, 8, notsup)},
-		{"sock_recv", types("iiiiii"), zero(4, 0, notsup)},
+		{"sock_recv", types("iiiiii"), receive},
 		{"sock_send", types("iiiii"), zero(4, 0, notsup)},
 		{"sock_shutdown", types("ii"), answer(notsup)},
 		{"poll_oneoff", types("iiii"), poll},
@@ -155,10 +181,11 @@ func functions(env environ, log Logger) []function {
 		"fd_fdstat_set_rights": "iII", "fd_filestat_set_size": "iI", "fd_filestat_set_times": "iIIi"} {
 		out = append(out, function{name, types(params), func(_ context.Context, _ api.Memory, s []uint64) Errno { return isStream(s[0]) }})
 	}
-	// What a system without files cannot do.
+	// What a system without files cannot do. path_link and path_symlink lack the length of
+	// their last path in Envoy, which refuses a guest that imports them as WASI has them.
 	for name, params := range map[string]string{"path_create_directory": "iii", "path_filestat_get": "iiiii",
-		"path_filestat_set_times": "iiiiIIi", "path_link": "iiiiiii", "path_remove_directory": "iii",
-		"path_rename": "iiiiii", "path_symlink": "iiiii", "path_unlink_file": "iii"} {
+		"path_filestat_set_times": "iiiiIIi", "path_link": "iiiiii", "path_remove_directory": "iii",
+		"path_rename": "iiiiii", "path_symlink": "iiii", "path_unlink_file": "iii"} {
 		out = append(out, function{name, types(params), answer(notsup)})
 	}
 	return out
@@ -195,6 +222,14 @@ func zero(i, size int, e Errno) call {
 		}
 		return e
 	}
+}
+
+// receive answers no bytes, and flags of 16 bits that say nothing.
+func receive(_ context.Context, m api.Memory, s []uint64) Errno {
+	if !m.WriteUint32Le(uint32(s[4]), 0) || !m.WriteUint16Le(uint32(s[5]), 0) {
+		return efault
+	}
+	return notsup
 }
 
 func isStream(fd uint64) Errno {
@@ -265,6 +300,9 @@ func random(_ context.Context, m api.Memory, s []uint64) Errno {
 	if n > maxRandom {
 		return inval
 	}
+	if n == 0 { // wherever it is
+		return success
+	}
 	dst, ok := m.Read(uint32(s[0]), n)
 	if !ok {
 		return efault
@@ -288,8 +326,14 @@ func fdWrite(ctx context.Context, m api.Memory, s []uint64, log Logger) Errno {
 	for i := range n {
 		ptr, ok1 := m.ReadUint32Le(list + 8*i)
 		size, ok2 := m.ReadUint32Le(list + 8*i + 4)
-		part, ok3 := m.Read(ptr, size)
-		if !ok1 || !ok2 || !ok3 {
+		if !ok1 || !ok2 {
+			return efault
+		}
+		if size == 0 { // wherever it is
+			continue
+		}
+		part, ok := m.Read(ptr, size)
+		if !ok {
 			return efault
 		}
 		text = append(text, part[:min(len(part), maxWritten-len(text))]...)
@@ -310,9 +354,9 @@ func fdStat(_ context.Context, m api.Memory, s []uint64) Errno {
 		return badf
 	}
 	const fdWriteRight = 64
-	for i, v := range []uint64{0, fdWriteRight, 0} {
-		_ = m.WriteUint64Le(uint32(s[1])+uint32(8*i), v) // Envoy does not look either
-	}
+	var stat [24]byte
+	binary.LittleEndian.PutUint64(stat[8:], fdWriteRight)
+	_ = m.Write(uint32(s[1]), stat[:]) // all or nothing, and Envoy does not look either
 	return success
 }
 
