@@ -28,3 +28,14 @@ func TestGrownDocuments(t *testing.T) {
 	w.send("GET", "/plugins", "").want(http.StatusOK)
 	same(t, "the audience", dig(w.send("GET", "/plugins/"+id, "").want(http.StatusOK), "config", "audience_required"), nil)
 }
+
+// TestClientIDsOfTheFile: nobody of the file is found by an application's client id.
+func TestClientIDsOfTheFile(t *testing.T) {
+	w := newWorld(t)
+	w.send("POST", "/developers", `{"email":"d@example.com","status":0}`).want(http.StatusCreated)
+	for _, id := range []string{"a-1", "alice", "ALICE", aliceID} {
+		w.send("POST", "/developers/d@example.com/applications", `{"name":"n","custom_id":"`+id+`"}`).refused(http.StatusConflict, "custom_id")
+	}
+	made := w.send("POST", "/developers/d@example.com/applications", `{"name":"n","custom_id":"c"}`).want(http.StatusCreated)
+	w.send("PATCH", "/applications/"+dig(made, "id").(string), `{"custom_id":"alice"}`).refused(http.StatusConflict, "custom_id")
+}
