@@ -51,20 +51,26 @@ func (s *Sidecar) readBeside() ([]declarative.Further, error) {
 	if s.config.Registry.Empty() {
 		return nil, nil
 	}
-	err := errAway
-	if db := s.people.Registry(); db != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), besideTime)
-		defer cancel()
-		var list []declarative.Further
-		if list, err = Beside(ctx, db); err == nil {
-			return list, nil
-		}
+	list, err := s.askBeside(context.Background())
+	if s.unread.Store(err != nil); err == nil {
+		return list, nil
 	}
 	if !s.read {
 		return nil, fmt.Errorf("%w (%w)", errNotRead, err)
 	}
 	s.logger.Warn("the registry does not answer: what it had beside the file stays", "error", err)
 	return s.beside, nil
+}
+
+// askBeside asks the registry for what it has beside the file.
+func (s *Sidecar) askBeside(ctx context.Context) ([]declarative.Further, error) {
+	db := s.people.Registry()
+	if db == nil {
+		return nil, errAway
+	}
+	ctx, cancel := context.WithTimeout(ctx, besideTime)
+	defer cancel()
+	return Beside(ctx, db)
 }
 
 // openRegistry opens the registry, or gets ready to do without.
@@ -91,15 +97,28 @@ func (s *Sidecar) configured() {
 	}
 }
 
-// follow takes over what has changed in the registry until ctx ends.
+// readAgain is how often a registry that could not be read is tried again.
+const readAgain = time.Second
+
+// follow takes over what has changed in the registry until ctx ends. What could not be
+// read when its change was told of is not told of again: it is read as soon as it can be.
 func (s *Sidecar) follow(ctx context.Context) {
+	tick := time.NewTicker(readAgain)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.changed:
-			_ = s.Reconfigure() // it reports itself
+		case <-tick.C:
+			if !s.unread.Load() || s.people.Away() != nil {
+				continue
+			}
+			if _, err := s.askBeside(ctx); err != nil {
+				continue
+			}
 		}
+		_ = s.Reconfigure() // it reports itself
 	}
 }
 

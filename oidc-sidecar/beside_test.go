@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -166,4 +167,43 @@ func TestCheck(t *testing.T) {
 	if got := b.services(); strings.Contains(got, "beside") {
 		t.Errorf("what is checked is in force: %s", got)
 	}
+}
+
+// TestUnreadRegistryIsReadAgain: a change that is told of, and then cannot be read, is not
+// lost. It may be a guard.
+func TestUnreadRegistryIsReadAgain(t *testing.T) {
+	b := prepare(t, file("a"))
+	path := filepath.Join(filepath.Dir(b.path), "registry.db")
+	b.config.Registry = redact.New("sqlite:" + path)
+	b.run()
+	own := b.services()
+	db, err := OpenRegistry(t.Context(), b.config.Registry, b.File(), b.StateDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.CreateEntity(t.Context(), tester, entity("services", besideService, "beside", `"host":"h"`), nil); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Eventually(t, 10*time.Second, "the service", func() bool { return b.services() == own+" beside" })
+
+	raw, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	raw.SetMaxOpenConns(1)
+	exec := func(statements ...string) {
+		t.Helper()
+		for _, s := range statements {
+			if _, err := raw.ExecContext(t.Context(), s); err != nil {
+				t.Fatal(s, err)
+			}
+		}
+	}
+	exec(`PRAGMA busy_timeout = 10000`, `BEGIN IMMEDIATE`, `DELETE FROM entities`, `ALTER TABLE entities RENAME TO unreadable`,
+		`INSERT INTO changes (seq, kind, name) SELECT seq + 1, 'config', 'services:x' FROM head`, `UPDATE head SET seq = seq + 1`, `COMMIT`)
+	testenv.Eventually(t, 10*time.Second, "that it cannot be read", func() bool { return strings.Contains(b.log.String(), "what it had beside the file stays") })
+	exec(`ALTER TABLE unreadable RENAME TO entities`)
+	testenv.Eventually(t, 10*time.Second, "what the registry has now", func() bool { return b.services() == own })
 }
