@@ -227,8 +227,9 @@ const followInterval = 250 * time.Millisecond
 
 // FollowRegistry calls changed whenever services, routes or plugins of a registry may have
 // changed, until ctx ends, and once at the beginning. It is for whoever reads them beside a
-// sidecar that runs elsewhere.
-func FollowRegistry(ctx context.Context, db *registry.Registry, changed func()) {
+// sidecar that runs elsewhere. changed returns false where it could not read them: a change
+// is told of once, so it is called again.
+func FollowRegistry(ctx context.Context, db *registry.Registry, changed func() (read bool)) {
 	tick := time.NewTicker(followInterval)
 	defer tick.Stop()
 	since, news := uint64(0), true
@@ -238,9 +239,8 @@ func FollowRegistry(ctx context.Context, db *registry.Registry, changed func()) 
 			since = last
 			news = news || gap || slices.ContainsFunc(list, func(c registry.Change) bool { return c.Kind == registry.ConfigChange })
 			if news {
-				changed()
+				news = !changed()
 			}
-			news = false
 		}
 		select {
 		case <-ctx.Done():

@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"os"
@@ -206,4 +207,37 @@ func TestUnreadRegistryIsReadAgain(t *testing.T) {
 	testenv.Eventually(t, 10*time.Second, "that it cannot be read", func() bool { return strings.Contains(b.log.String(), "what it had beside the file stays") })
 	exec(`ALTER TABLE unreadable RENAME TO entities`)
 	testenv.Eventually(t, 10*time.Second, "what the registry has now", func() bool { return b.services() == own })
+}
+
+// TestFollowRegistryAgain: who could not read what has changed is told again, until then
+// and no longer.
+func TestFollowRegistryAgain(t *testing.T) {
+	db, err := registry.Open(t.Context(), filepath.Join(t.TempDir(), "registry.db"), registry.Options{Secret: redact.New("an installation secret")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	told, done := make(chan bool), make(chan struct{})
+	go func() {
+		defer close(done)
+		FollowRegistry(ctx, db, func() bool { return <-told })
+	}()
+	told <- false // at the beginning
+	told <- true  // again
+	if _, err := db.CreateEntity(ctx, tester, entity("services", besideService, "beside", `"host":"h"`), nil); err != nil {
+		t.Fatal(err)
+	}
+	told <- false
+	told <- true
+	if _, err := db.CreateConsumer(ctx, tester, registry.Consumer{Username: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case told <- true:
+		t.Error("it was told of what is no service, route or plugin")
+	case <-time.After(4 * followInterval):
+	}
+	cancel()
+	<-done
 }
