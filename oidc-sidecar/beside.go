@@ -51,20 +51,26 @@ func (s *Sidecar) readBeside() ([]declarative.Further, error) {
 	if s.config.Registry.Empty() {
 		return nil, nil
 	}
-	err := errAway
-	if db := s.people.Registry(); db != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), besideTime)
-		defer cancel()
-		var list []declarative.Further
-		if list, err = Beside(ctx, db); err == nil {
-			return list, nil
-		}
+	list, err := s.askBeside(context.Background())
+	if s.unread.Store(err != nil); err == nil {
+		return list, nil
 	}
 	if !s.read {
 		return nil, fmt.Errorf("%w (%w)", errNotRead, err)
 	}
 	s.logger.Warn("the registry does not answer: what it had beside the file stays", "error", err)
 	return s.beside, nil
+}
+
+// askBeside asks the registry for what it has beside the file.
+func (s *Sidecar) askBeside(ctx context.Context) ([]declarative.Further, error) {
+	db := s.people.Registry()
+	if db == nil {
+		return nil, errAway
+	}
+	ctx, cancel := context.WithTimeout(ctx, besideTime)
+	defer cancel()
+	return Beside(ctx, db)
 }
 
 // openRegistry opens the registry, or gets ready to do without.
@@ -91,15 +97,28 @@ func (s *Sidecar) configured() {
 	}
 }
 
-// follow takes over what has changed in the registry until ctx ends.
+// readAgain is how often a registry that could not be read is tried again.
+const readAgain = time.Second
+
+// follow takes over what has changed in the registry until ctx ends. What could not be
+// read when its change was told of is not told of again: it is read as soon as it can be.
 func (s *Sidecar) follow(ctx context.Context) {
+	tick := time.NewTicker(readAgain)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.changed:
-			_ = s.Reconfigure() // it reports itself
+		case <-tick.C:
+			if !s.unread.Load() || s.people.Away() != nil {
+				continue
+			}
+			if _, err := s.askBeside(ctx); err != nil {
+				continue
+			}
 		}
+		_ = s.Reconfigure() // it reports itself
 	}
 }
 
@@ -208,8 +227,9 @@ const followInterval = 250 * time.Millisecond
 
 // FollowRegistry calls changed whenever services, routes or plugins of a registry may have
 // changed, until ctx ends, and once at the beginning. It is for whoever reads them beside a
-// sidecar that runs elsewhere.
-func FollowRegistry(ctx context.Context, db *registry.Registry, changed func()) {
+// sidecar that runs elsewhere. changed returns false where it could not read them: a change
+// is told of once, so it is called again.
+func FollowRegistry(ctx context.Context, db *registry.Registry, changed func() (read bool)) {
 	tick := time.NewTicker(followInterval)
 	defer tick.Stop()
 	since, news := uint64(0), true
@@ -219,9 +239,8 @@ func FollowRegistry(ctx context.Context, db *registry.Registry, changed func()) 
 			since = last
 			news = news || gap || slices.ContainsFunc(list, func(c registry.Change) bool { return c.Kind == registry.ConfigChange })
 			if news {
-				changed()
+				news = !changed()
 			}
-			news = false
 		}
 		select {
 		case <-ctx.Done():

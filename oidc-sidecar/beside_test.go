@@ -1,6 +1,8 @@
 package sidecar
 
 import (
+	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -166,4 +168,76 @@ func TestCheck(t *testing.T) {
 	if got := b.services(); strings.Contains(got, "beside") {
 		t.Errorf("what is checked is in force: %s", got)
 	}
+}
+
+// TestUnreadRegistryIsReadAgain: a change that is told of, and then cannot be read, is not
+// lost. It may be a guard.
+func TestUnreadRegistryIsReadAgain(t *testing.T) {
+	b := prepare(t, file("a"))
+	path := filepath.Join(filepath.Dir(b.path), "registry.db")
+	b.config.Registry = redact.New("sqlite:" + path)
+	b.run()
+	own := b.services()
+	db, err := OpenRegistry(t.Context(), b.config.Registry, b.File(), b.StateDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.CreateEntity(t.Context(), tester, entity("services", besideService, "beside", `"host":"h"`), nil); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Eventually(t, 10*time.Second, "the service", func() bool { return b.services() == own+" beside" })
+
+	raw, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	raw.SetMaxOpenConns(1)
+	exec := func(statements ...string) {
+		t.Helper()
+		for _, s := range statements {
+			if _, err := raw.ExecContext(t.Context(), s); err != nil {
+				t.Fatal(s, err)
+			}
+		}
+	}
+	exec(`PRAGMA busy_timeout = 10000`, `BEGIN IMMEDIATE`, `DELETE FROM entities`, `ALTER TABLE entities RENAME TO unreadable`,
+		`INSERT INTO changes (seq, kind, name) SELECT seq + 1, 'config', 'services:x' FROM head`, `UPDATE head SET seq = seq + 1`, `COMMIT`)
+	testenv.Eventually(t, 10*time.Second, "that it cannot be read", func() bool { return strings.Contains(b.log.String(), "what it had beside the file stays") })
+	exec(`ALTER TABLE unreadable RENAME TO entities`)
+	testenv.Eventually(t, 10*time.Second, "what the registry has now", func() bool { return b.services() == own })
+}
+
+// TestFollowRegistryAgain: who could not read what has changed is told again, until then
+// and no longer.
+func TestFollowRegistryAgain(t *testing.T) {
+	db, err := registry.Open(t.Context(), filepath.Join(t.TempDir(), "registry.db"), registry.Options{Secret: redact.New("an installation secret")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	told, done := make(chan bool), make(chan struct{})
+	go func() {
+		defer close(done)
+		FollowRegistry(ctx, db, func() bool { return <-told })
+	}()
+	told <- false // at the beginning
+	told <- true  // again
+	if _, err := db.CreateEntity(ctx, tester, entity("services", besideService, "beside", `"host":"h"`), nil); err != nil {
+		t.Fatal(err)
+	}
+	told <- false
+	told <- true
+	if _, err := db.CreateConsumer(ctx, tester, registry.Consumer{Username: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case told <- true:
+		t.Error("it was told of what is no service, route or plugin")
+	case <-time.After(4 * followInterval):
+	}
+	cancel()
+	<-done
 }

@@ -68,6 +68,8 @@ type Sidecar struct {
 	file    atomic.Pointer[declarative.File]
 	changed chan struct{} // has one when the registry's services, routes or plugins may have changed
 
+	unread atomic.Bool // the registry could not be read when it was last tried
+
 	loading sync.Mutex            // reloads do not overtake each other; guards what follows
 	named   string                // the registry of the file
 	beside  []declarative.Further // what the registry had when it was put in force

@@ -160,6 +160,9 @@ GET  /portal-admin/applications          303 303 303 200 200 200 200
 GET  /portal-admin/applications/{app}    303 303 303 200 200 200 200
 GET  /portal-admin/applications/none     303 303 303 404 404 404 404
 GET  /portal-admin/audit                 303 303 303 200 200 200 200
+GET  /portal-admin/audit?kind=contracts  303 303 303 200 200 200 200
+GET  /portal-admin/audit?kind=tokens     303 303 303 200 403 200 200
+GET  /portal-admin/audit?kind=nothing    303 303 303 200 403 200 200
 GET  /portal-admin/audit?offset=bad      303 303 303 400 400 400 400
 GET  /portal-admin/nothing               303 303 303 404 404 404 404
 POST /portal-admin/developers/{dev}      401 401 401 403 303 303 303
@@ -209,6 +212,13 @@ func TestAdminAccess(t *testing.T) {
 			if want, _ := strconv.Atoi(f[2+i]); got != want {
 				t.Errorf("%s %s as %s: %d, want %d", f[0], f[1], kind, got, want)
 			}
+		}
+	}
+
+	// What is none of the business of whoever only decides.
+	for role, want := range map[string]bool{"portal:approve": false, "read": true} {
+		if p := people[role].Open(r.admin + "/portal-admin/audit"); strings.Contains(p.Body, ">sign in<") != want {
+			t.Errorf("%s: the log of tokens is shown: %t, want %t", role, !want, want)
 		}
 	}
 

@@ -549,6 +549,16 @@ func TestTakenAway(t *testing.T) {
 			t.Errorf("the contract is %s, want %s", got, name)
 		}
 	}
+	// Where access is given at once, rejecting is taking away too.
+	if _, err := r.db.SuspendContract(ctx, system, id, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.db.SetContractStatus(ctx, system, id, registry.Rejected); err != nil {
+		t.Fatal(err)
+	}
+	if p := ada.send(path, path+"/delete"); !strings.HasSuffix(p.Location(), "done=not-removed") {
+		t.Fatalf("rejected, removed: %d %s", p.StatusCode, p.Location())
+	}
 	// Everything of it can be changed but that.
 	if p := ada.send(path+"/edit", path+"/edit", "name", "Renamed", "custom_id", "client-ada", "redirect_uri", "", "description", "x"); p.StatusCode != 303 {
 		t.Errorf("renaming: %d", p.StatusCode)

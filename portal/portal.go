@@ -114,11 +114,14 @@ func whereOf(p *declarative.Portal) (where, error) {
 	return w, nil
 }
 
+// errUnread is why a file is not read: what the registry has beside it is not known.
+var errUnread = errors.New("the registry cannot be read")
+
 // read reads the file with what the registry has beside it.
 func (c *Config) read(ctx context.Context) (*declarative.File, error) {
 	further, err := sidecar.Beside(ctx, c.Registry)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errUnread, err)
 	}
 	file, problems := c.Read(further)
 	if file == nil {

@@ -2,8 +2,10 @@ package portal_test
 
 import (
 	"context"
+	"database/sql"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -112,4 +114,41 @@ func TestFollow(t *testing.T) {
 	if p := op.Open(r.admin + "/services"); p.StatusCode != http.StatusUnauthorized {
 		t.Errorf("the admin API without a token: %d", p.StatusCode)
 	}
+}
+
+// TestFollowUnread: a change that is told of, and then cannot be read, is not lost. It may
+// be that nobody is to be approved at once any more.
+func TestFollowUnread(t *testing.T) {
+	r := start(t, options{})
+	v := r.member("ada")
+	e := registry.Entity{Kind: "services", ID: "11111111-1111-4111-8111-111111111111", Name: "extra",
+		JSON: []byte(`{"id":"11111111-1111-4111-8111-111111111111","name":"extra","host":"extra.invalid"}`)}
+	plugin := registry.Entity{Kind: "plugins", ID: "22222222-2222-4222-8222-222222222222", ServiceID: e.ID,
+		JSON: []byte(`{"id":"22222222-2222-4222-8222-222222222222","name":"application-registration","service":{"id":"` + e.ID + `"},"config":{"display_name":"Extra"}}`)}
+	for _, one := range []registry.Entity{e, plugin} {
+		if _, err := r.db.CreateEntity(t.Context(), system, one, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	offered := func() bool { return strings.Contains(v.Open(r.url+"/default/services").Body, ">Extra<") }
+	testenv.Eventually(t, 5*time.Second, "the service is offered", offered)
+	raw, err := sql.Open("sqlite", filepath.Join(r.state, "registry.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	raw.SetMaxOpenConns(1)
+	exec := func(statements ...string) {
+		t.Helper()
+		for _, s := range statements {
+			if _, err := raw.ExecContext(t.Context(), s); err != nil {
+				t.Fatal(s, err)
+			}
+		}
+	}
+	exec(`PRAGMA busy_timeout = 10000`, `BEGIN IMMEDIATE`, `DELETE FROM entities`, `ALTER TABLE entities RENAME TO unreadable`,
+		`INSERT INTO changes (seq, kind, name) SELECT seq + 1, 'config', 'services:x' FROM head`, `UPDATE head SET seq = seq + 1`, `COMMIT`)
+	testenv.Eventually(t, 5*time.Second, "that it cannot be read", func() bool { return strings.Contains(r.log.String(), "the registry cannot be read") })
+	exec(`ALTER TABLE unreadable RENAME TO entities`)
+	testenv.Eventually(t, 5*time.Second, "the service is not offered any more", func() bool { return !offered() })
 }

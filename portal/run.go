@@ -41,11 +41,12 @@ func (p *Portal) Run(ctx context.Context) error {
 // followInterval is how often the registry is asked whether services have changed.
 const followInterval = 250 * time.Millisecond
 
-// follow takes over services, routes and plugins of the registry that have changed.
+// follow takes over services, routes and plugins of the registry that have changed. A
+// change that could not be read is not told of again: it is read as soon as it can be.
 func (p *Portal) follow(ctx context.Context) error {
 	tick := time.NewTicker(followInterval)
 	defer tick.Stop()
-	since := p.since
+	since, unread := p.since, false
 	for {
 		select {
 		case <-ctx.Done():
@@ -57,10 +58,11 @@ func (p *Portal) follow(ctx context.Context) error {
 			continue // Ready says so
 		}
 		since = last
-		if !gap && !slices.ContainsFunc(list, func(c registry.Change) bool { return c.Kind == registry.ConfigChange }) {
+		if !gap && !unread && !slices.ContainsFunc(list, func(c registry.Change) bool { return c.Kind == registry.ConfigChange }) {
 			continue
 		}
-		if err := p.Reload(ctx); err != nil && ctx.Err() == nil {
+		err, said := p.Reload(ctx), unread
+		if unread = errors.Is(err, errUnread); err != nil && ctx.Err() == nil && !(unread && said) {
 			p.config.Logger.Error("what the registry has is refused, what the portal shows stays", "error", err)
 		}
 	}

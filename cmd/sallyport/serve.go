@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -157,12 +158,12 @@ func serve(ctx context.Context, o serveOptions, logger *slog.Logger, listening f
 				return err
 			}
 			services = append(services, func(ctx context.Context) error {
-				sidecar.FollowRegistry(ctx, db, func() { s.reread(ctx, o, db) })
+				sidecar.FollowRegistry(ctx, db, func() bool { return s.reread(ctx, o, db) })
 				return nil
 			})
 		}
 		services = append(services, func(ctx context.Context) error {
-			sidecar.Watch(ctx, o.file, func() { s.reread(ctx, o, db) })
+			sidecar.Watch(ctx, o.file, func() { _ = s.reread(ctx, o, db) }) // it reports itself
 			return nil
 		})
 	}
@@ -305,12 +306,12 @@ func (s *server) await(ctx context.Context, source string, state gateway.State) 
 }
 
 // reread takes over a file that a sidecar elsewhere reads too, with what the registry has
-// beside it; db is nil for none.
-func (s *server) reread(ctx context.Context, o serveOptions, db *registry.Registry) {
+// beside it; db is nil for none. It returns false where the registry could not be read.
+func (s *server) reread(ctx context.Context, o serveOptions, db *registry.Registry) bool {
 	f, err := readWith(ctx, o.file, o.ignoreUnsupported, db)
 	if err != nil {
 		s.logger.Error("the declarative file is refused, the old routes stay", "error", err)
-		return
+		return !errors.Is(err, errUnread)
 	}
 	s.mu.Lock()
 	known := s.wanted == f.Source
@@ -318,7 +319,11 @@ func (s *server) reread(ctx context.Context, o serveOptions, db *registry.Regist
 	if !known {
 		s.take(ctx, f)
 	}
+	return true
 }
+
+// errUnread is why a file is not read: what the registry has beside it is not known.
+var errUnread = errors.New("the registry cannot be read")
 
 // readWith reads a file with what a registry has beside it; db is nil for none.
 func readWith(ctx context.Context, path string, ignoreUnsupported bool, db *registry.Registry) (*declarative.File, error) {
@@ -326,7 +331,7 @@ func readWith(ctx context.Context, path string, ignoreUnsupported bool, db *regi
 	if db != nil {
 		var err error
 		if further, err = sidecar.Beside(ctx, db); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", errUnread, err)
 		}
 	}
 	f, _, err := readBeside(path, ignoreUnsupported, further)

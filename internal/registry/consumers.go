@@ -194,7 +194,7 @@ func (w *tx) insertConsumer(ctx context.Context, c Consumer) (Consumer, error) {
 
 // distinct refuses a user name that is another's id, and an id that is another's user
 // name: one reference would mean two. An application's custom id comes from a developer,
-// and must not be what any other consumer is found by.
+// and must not be what any other consumer is found by, whichever of them was there first.
 func (w *tx) distinct(ctx context.Context, c Consumer) error {
 	for _, f := range []struct{ field, value string }{{"id", c.ID}, {"username", c.Username}, {"custom_id", c.CustomID}} {
 		if f.value != "" && w.r.reserved("consumers", f.field, f.value) {
@@ -214,6 +214,18 @@ func (w *tx) distinct(ctx context.Context, c Consumer) error {
 		return &Conflict{"id", c.ID}
 	}
 	if !c.Application {
+		for _, f := range []struct{ field, value string }{{"id", c.ID}, {"username", c.Username}} {
+			if f.value == "" {
+				continue
+			}
+			n, err := w.count(ctx, `SELECT COUNT(*) FROM consumers WHERE (custom_id = ? OR LOWER(custom_id) = ?) AND application = 1`, f.value, lowerASCII(f.value))
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				return &Conflict{f.field, f.value}
+			}
+		}
 		return nil
 	}
 	n, err := w.count(ctx, `SELECT COUNT(*) FROM consumers WHERE (id = ? OR username_fold = ?) AND id <> ?`, c.CustomID, lowerASCII(c.CustomID), c.ID)

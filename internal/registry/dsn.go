@@ -69,12 +69,16 @@ func parsePostgres(dsn string) (*pgx.ConnConfig, error) {
 		return nil, err
 	}
 	if !q.Has("sslmode") && os.Getenv("PGSSLMODE") == "" {
-		// Only to see which host that is, the environment and service files included.
+		// Only to see which hosts these are, the environment and service files included.
 		plain, err := pgx.ParseConfig(dsn)
 		if err != nil {
 			return nil, err
 		}
-		if !local(plain.Host) {
+		here := local(plain.Host)
+		for _, next := range plain.Fallbacks { // of several hosts each but the first
+			here = here && local(next.Host)
+		}
+		if !here {
 			q.Set("sslmode", "verify-full")
 			u.RawQuery = q.Encode()
 		}

@@ -58,6 +58,19 @@ func TestDSN(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", dsn, got, tls)
 		}
 	}
+	// Of several hosts the first may be this machine.
+	for _, dsn := range []string{"postgres://u:p@localhost,db.example/d", "postgres://u:p@127.0.0.1:1,10.1.2.3:2/d", "postgres:///d?host=/run/postgresql,db.example"} {
+		s, err := parseDSN(dsn)
+		if err != nil {
+			t.Errorf("%s: %v", dsn, err)
+			continue
+		}
+		for _, next := range s.postgres.Fallbacks {
+			if c := next.TLSConfig; !local(next.Host) && (c == nil || c.ServerName != next.Host) {
+				t.Errorf("%s: the password goes to whoever answers as %s", dsn, next.Host)
+			}
+		}
+	}
 	const password = "s3cr3t-p4ss"
 	for _, dsn := range []string{
 		"", "sqlite:", ":memory:", "sqlite::memory:", "file:x.db", "sqlite:file:x.db", "sqlite://host/x.db", "mysql://u:" + password + "@h/d", "Postgres://u:" + password + "@h/d",

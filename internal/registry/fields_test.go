@@ -59,6 +59,8 @@ func testConflicts(t *testing.T, db database) {
 	other := must(w.CreateConsumer(ctx, system, Consumer{Username: "Bob", CustomID: "b-1"}))(t)
 	dev2 := must(w.Register(ctx, system, Developer{Email: "2@example.com"}, true))(t)
 	app2 := must(w.CreateApplication(ctx, system, Application{DeveloperID: w.dev.ID, Name: "app 2", CustomID: "0ob"}))(t)
+	const clientID = "11111111-1111-4111-8111-111111111111"
+	must(w.CreateApplication(ctx, system, Application{DeveloperID: w.dev.ID, Name: "app 3", CustomID: clientID}))(t)
 	key2, _, err := w.CreateKeyAuth(ctx, system, KeyAuth{ConsumerID: other.ID}, otherKey)
 	if err != nil {
 		t.Fatal(err)
@@ -79,6 +81,10 @@ func testConflicts(t *testing.T, db database) {
 		{"username", create(Consumer{Username: "ann"}), "username", "ann"},
 		{"custom_id", create(Consumer{CustomID: "a-1"}), "custom_id", "a-1"},
 		{"custom_id of an application", create(Consumer{CustomID: "0oa"}), "custom_id", "0oa"},
+		{"username that is an application's custom_id", create(Consumer{Username: "0oa"}), "username", "0oa"},
+		{"username that is one in other letters", create(Consumer{Username: "0OA"}), "username", "0OA"},
+		{"username of update that is one", second(w.UpdateConsumer(ctx, system, "Bob", func(c *Consumer) error { c.Username = "0ob"; return nil })), "username", "0ob"},
+		{"id that is one", create(Consumer{ID: clientID, Username: "x"}), "id", clientID},
 		{"username that is an id", create(Consumer{Username: w.ann.ID}), "username", w.ann.ID},
 		{"username of update", second(w.UpdateConsumer(ctx, system, "Bob", func(c *Consumer) error { c.Username = "ann"; return nil })), "username", "ann"},
 		{"custom_id of put", third(w.PutConsumer(ctx, system, "Bob", Consumer{CustomID: "a-1"})), "custom_id", "a-1"},

@@ -28,6 +28,8 @@ func TestMain(m *testing.M) {
 		childWrites(os.Getenv(childDSN))
 	case "open":
 		childOpens(os.Getenv(childDSN))
+	case "ask":
+		childAsks(os.Getenv(childDSN))
 	}
 	os.Exit(m.Run())
 }

@@ -19,16 +19,21 @@ const maxReaders = 8
 // write lock (BEGIN IMMEDIATE), so that none finds out half way that another process
 // was first; that one is waited for.
 func (r *Registry) openSQLite(ctx context.Context, path string) (err error) {
-	// SQLite would make the file by umask; its -wal and -shm get the mode of the file.
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
+	// SQLite would make the file by umask; its -wal and -shm get the mode of the file. One
+	// that is there is not opened: closing it would take away the locks that SQLite holds on
+	// it for whoever else has it open in this process (POSIX record locks). Another process,
+	// even a backup's, would then remove the log beneath them, and what they write would be lost.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	switch {
+	case errors.Is(err, os.ErrExist):
+	case err != nil:
 		return err
+	default:
+		if err := f.Close(); err != nil {
+			return err
+		}
 	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	// One process at a time prepares. The lock is a file of its own: closing the database's
-	// would take the locks away that SQLite holds on it (POSIX record locks).
+	// One process at a time prepares. The lock is a file of its own, for the same reason.
 	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err

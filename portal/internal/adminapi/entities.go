@@ -339,8 +339,16 @@ func (k *kind) entity(doc document, id string) (registry.Entity, error) {
 		}
 	}
 	data, err := json.Marshal(doc)
+	if err != nil {
+		return registry.Entity{}, err
+	}
+	// Several writes may come together to more than one body may have. What could not be
+	// read again would be in the way of every list that it is on.
+	if _, err := jsonBody(string(data)); err != nil {
+		return registry.Entity{}, violation(map[string]string{"@entity": "would have more in it, with what is there, than one document may have"})
+	}
 	e.JSON = data
-	return e, err
+	return e, nil
 }
 
 // chosen returns the id that a body asks for, or a new one.

@@ -107,6 +107,11 @@ func mayDecide(t registry.AdminToken) bool {
 	return t.Has(registry.RoleAdmin) || t.Has(registry.RolePortalApprove)
 }
 
+// mayAudit reports whether a token may see all of the audit log (adminapi: /audit).
+func mayAudit(t registry.AdminToken) bool {
+	return t.Has(registry.RoleAdmin) || t.Has(registry.RoleRead)
+}
+
 // serve decides whether there is a session, whether its token is still good, and what
 // it may do. Every form but that for signing out is a decision.
 func (a *Admin) serve(w http.ResponseWriter, r *http.Request, f func(*turn)) {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/registry"
@@ -321,9 +322,25 @@ type auditRow struct {
 	Time, When, Who, WhoKind, Remote, Action, Kind, ID, Detail string
 }
 
+// auditKinds are what the audit log can be narrowed to. Whoever may only decide sees the
+// first three kinds, as in the admin API none of the others.
+var auditKinds = [][2]string{{"", "Everything"}, {"developers", "Developers"}, {"applications", "Applications"}, {"contracts", "Contracts"},
+	{"consumers", "Consumers"}, {"tokens", "Admin tokens"}}
+
 func (t *turn) audit() {
 	q := t.r.URL.Query()
 	want := registry.AuditFilter{Kind: q.Get("kind"), ID: clean(q.Get("id"))}
+	kinds := auditKinds
+	if !mayAudit(t.token) {
+		kinds = auditKinds[1:4]
+		if want.Kind == "" {
+			want.Kind = "contracts"
+		}
+		if !slices.ContainsFunc(kinds, func(o [2]string) bool { return o[0] == want.Kind }) {
+			t.fail(http.StatusForbidden, "Not with this token", "It may see the log of developers, applications and contracts: for more expected the role admin or read.")
+			return
+		}
+	}
 	if !line(want.Kind, maxName) || !line(want.ID, maxName) {
 		t.fail(http.StatusBadRequest, "That cannot be looked for", "The address is not one of a link of these pages.")
 		return
@@ -338,9 +355,7 @@ func (t *turn) audit() {
 		Filtered bool
 		Rows     []auditRow
 		Pager    pager
-	}{ID: want.ID, Filtered: want != registry.AuditFilter{}, Pager: t.pages(list.Next), Kinds: options(want.Kind, [2]string{"", "Everything"},
-		[2]string{"developers", "Developers"}, [2]string{"applications", "Applications"}, [2]string{"contracts", "Contracts"},
-		[2]string{"consumers", "Consumers"}, [2]string{"tokens", "Admin tokens"})}
+	}{ID: want.ID, Filtered: want != registry.AuditFilter{}, Pager: t.pages(list.Next), Kinds: options(want.Kind, kinds...)}
 	for _, a := range list.Data {
 		who := a.Actor.Name
 		if who == "" {

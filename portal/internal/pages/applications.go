@@ -252,7 +252,7 @@ func (v *visit) editApplication() {
 			return
 		}
 		if held {
-			p.Problems = append(p.Problems, problem{"custom_id", "The client id cannot be changed while an administrator has revoked or suspended access of the application."})
+			p.Problems = append(p.Problems, problem{"custom_id", "The client id cannot be changed while an administrator has taken away access of the application."})
 		}
 	}
 	if len(p.Problems) == 0 {
@@ -279,10 +279,15 @@ func (v *visit) editApplication() {
 // access anew where that is given at once.
 func (v *visit) held(application string) (bool, error) {
 	list, err := v.contracts(application)
-	return slices.ContainsFunc(list, holds), err
+	return slices.ContainsFunc(list, v.catalogue().holds), err
 }
 
-func holds(c registry.Contract) bool { return c.Status == registry.Revoked || c.Suspended }
+// holds reports whether a contract was taken away. One that was rejected may be asked for
+// again by another application, but not where nobody would be asked.
+func (c catalogue) holds(k registry.Contract) bool {
+	s, offered := c.find(k.Service)
+	return k.Status == registry.Revoked || k.Suspended || k.Status == registry.Rejected && offered && s.AutoApprove
+}
 
 func (v *visit) deleteApplication() {
 	a, ok := v.own()

@@ -63,7 +63,7 @@ func (v *visit) application() {
 	has := map[string]bool{}
 	for _, c := range list {
 		has[c.Service] = true
-		d.Held = d.Held || holds(c)
+		d.Held = d.Held || services.holds(c)
 		d.Contracts = append(d.Contracts, services.granted(c))
 		if s, offered := services.find(c.Service); offered && c.Status == registry.Approved && !c.Suspended {
 			d.Calls = append(d.Calls, callOf(s, a.CustomID, a.RedirectURI))
