@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/registry"
 )
@@ -275,9 +276,16 @@ func readApplication(f *fields, p *registry.Application) {
 	f.text("custom_id", &p.CustomID)
 }
 
-// freeCustomID refuses a custom id that a consumer of the file has: its callers would be
-// taken for the application.
-func (c *call) freeCustomID(id string) error { return c.freeConsumer(registry.Consumer{CustomID: id}) }
+// freeCustomID refuses a custom id that a consumer of the file is found by, its id and its
+// user name in any case: who calls with it would be taken for one when he is the other.
+func (c *call) freeCustomID(id string) error {
+	for _, f := range c.File().Consumers {
+		if id != "" && (id == f.CustomID || id == f.ID || strings.EqualFold(id, f.Username)) {
+			return taken("custom_id", id)
+		}
+	}
+	return nil
+}
 
 func createApplication(c *call) (int, any, error) {
 	body, err := c.body("application", "")

@@ -77,7 +77,7 @@ func TestRefusedEntities(t *testing.T) {
 		{"/services/orders/routes", `{"paths":["/x"],"protocols":["tcp"]}`, `"protocols":["is \"tcp\"`},
 		{"/routes", `{"paths":["/x"]}`, `"@entity":["has no service`},
 		{"/services/orders/plugins", `{"name":"cors"}`, `not supported`},
-		{"/services/orders/plugins", `{"config":{}}`, `"@entity":["has no name`},
+		{"/services/orders/plugins", `{"config":{}}`, `"name":"is missing`},
 		{"/services/orders/plugins", `{"name":"jwt","config":{"key_claim_name":7}}`, `"config":{"key_claim_name":"is 7: expected a string`},
 		{"/services/orders/plugins", `{"name":"jwt","config":{"nothing":7}}`, `"config":{"nothing":"unknown field`},
 		{"/services/orders/plugins", `{"name":"jwt","config":[]}`, `"config":"is a list`},
