@@ -124,6 +124,7 @@ func TestReferences(t *testing.T) {
 	w.send("POST", "/routes", form("name=more", "paths=/more", "service.id="+s)).want(201)
 	w.send("POST", "/services/orders/routes", form("name=mine", "hosts=mine.example")).want(201)
 	p := w.send("POST", "/services/users/plugins", `{"name":"jwt","instance_name":"tokens"}`).want(201)
+	same(t, "audit", dig(w.send("GET", "/audit?size=1", "").want(200), "data", 0, "detail"), `"jwt", instance_name "tokens"`)
 	w.send("POST", "/services/users/plugins", `{"name":"jwt"}`).refused(409, `"code":5`)
 	w.send("POST", "/plugins", `{"name":"jwt","service":"users"}`).refused(409, `"service":{"id":"`+s)
 	w.send("POST", "/routes/users/plugins", `{"name":"jwt","instance_name":"tokens"}`).refused(409, `"instance_name":"tokens"`)
