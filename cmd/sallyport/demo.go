@@ -22,6 +22,9 @@ func demoCommand() *cobra.Command {
 		Short: "Run a gateway with an upstream, an identity provider and two users, to try things out",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkAddress("listen", listen); err != nil {
+				return err
+			}
 			return runDemo(cmd.Context(), listen, func(text string) { fmt.Fprintln(cmd.OutOrStdout(), text) })
 		},
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/sallyport-auth/sallyport/internal/registry"
 	"github.com/sallyport-auth/sallyport/internal/version"
 	sidecar "github.com/sallyport-auth/sallyport/oidc-sidecar"
 )
@@ -73,7 +74,8 @@ func report(w io.Writer, err error) int {
 		fmt.Fprintln(w, "sallyport: "+line)
 	}
 	var usage usageError
-	if errors.As(err, &usage) {
+	var name *registry.Invalid // of a registry that cannot be one
+	if errors.As(err, &usage) || errors.As(err, &name) {
 		return exitUsage
 	}
 	return exitFailure

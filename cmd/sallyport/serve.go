@@ -290,7 +290,7 @@ func (s *server) await(ctx context.Context, source string, state gateway.State) 
 			s.gateway.Update(state)
 			s.ready, s.inForce = nil, source
 			s.mu.Unlock()
-			s.logger.Info("the routes are in force", "routes", len(state.Table.Entries), "source", source[:12])
+			s.logger.Info("the routes are in force", "matches", len(state.Table.Entries), "source", source[:12])
 			return
 		}
 		s.mu.Unlock()

@@ -98,6 +98,8 @@ func TestUsage(t *testing.T) {
 		{"a socket that is none", []string{"serve", "-c", good, "--sidecar", "127.0.0.1:1", "--filter", put(t, "f", "\x00asm")}, 2, "", `sallyport: --sidecar is "127.0.0.1:1": expected unix:PATH`},
 		{"a socket without a path", []string{"sidecar", "-c", good, "--listen", "unix:"}, 2, "", `sallyport: --listen is "unix:": expected unix:PATH`},
 		{"serve, an address", []string{"serve", "-c", good, "--listen", "8000"}, 2, "", `sallyport: --listen is "8000": expected HOST:PORT`},
+		{"demo, an address", []string{"demo", "--listen", "127.0.0.1:http8"}, 2, "", `sallyport: --listen is "127.0.0.1:http8": expected HOST:PORT`},
+		{"a registry of no kind", []string{"envoy", "-c", good, "--registry", "mysql://h/d", "--state-dir", t.TempDir(), "--filter", notWasm}, 2, "", "sallyport: registry: invalid: dsn is of an unknown kind: expected sqlite:PATH or postgres://"},
 		{"serve, a port too high", []string{"serve", "-c", good, "--listen", "127.0.0.1:65536"}, 2, "", `sallyport: --listen is "127.0.0.1:65536": expected HOST:PORT`},
 		{"serve, a status address", []string{"serve", "-c", good, "--status-listen", "x"}, 2, "", `sallyport: --status-listen is "x": expected HOST:PORT`},
 		{"sidecar, a status address", []string{"sidecar", "-c", good, "--status-listen", "x"}, 2, "", `sallyport: --status-listen is "x": expected HOST:PORT`},

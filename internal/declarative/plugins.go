@@ -140,7 +140,7 @@ func (p *parser) foreign(v at, name string, enabled bool) {
 	case harmless[name] && p.options.IgnoreUnsupported:
 		p.note(leftOut, v, "the plugin %s is left out: it guards nothing", name)
 	case harmless[name]:
-		p.note(unsupported, v, "the plugin %s is not supported: it guards nothing and can be left out with --ignore-unsupported", name)
+		p.note(unsupported, v, "the plugin %s is not supported: it guards nothing; leave it out, or have it left out with --ignore-unsupported", name)
 	case why != "":
 		p.note(unsupported, v, "the plugin %s is not supported: %s", name, why)
 	default:

@@ -104,7 +104,7 @@ func (c checks) tags(tags []string) {
 		c.required("tags", t)
 		c.text("tags", t, maxTag)
 		if strings.ContainsAny(t, ",/") {
-			c.fail("tags", "hold a comma or a slash")
+			c.fail("tags", "hold a comma or a slash in %q: expected one tag in each element (of a form: tags[]=a and tags[]=b)", t)
 		}
 	}
 }

@@ -151,7 +151,7 @@ func (c *Consumer) check() error {
 	bad.text("custom_id", c.CustomID, maxName)
 	bad.tags(c.Tags)
 	if c.Username == "" && c.CustomID == "" {
-		bad.fail("username", "and custom_id are missing: expected one of them")
+		bad.fail("@entity", "has neither username nor custom_id: expected one of them")
 	}
 	return bad.err()
 }

@@ -299,6 +299,11 @@ func (w *tx) changeEntity(action string, e Entity, old string) {
 	if action == "update" && old != e.Name {
 		what = fmt.Sprintf("name %q to %q", old, e.Name)
 	}
+	if e.Kind == "plugins" { // Name is that of the instance
+		var plugin struct{ Name string }
+		_ = json.Unmarshal(e.JSON, &plugin) // without one the row says no more than that
+		what = fmt.Sprintf("%q, instance_%s", plugin.Name, what)
+	}
 	w.audit(action, e.Kind, e.ID, what)
 }
 

@@ -243,7 +243,7 @@ func testInvalidFields(t *testing.T, db database) {
 		{"username", username("a�b")},
 		{"username", username(" a")},
 		{"username", username("a\u00a0")},
-		{"username", consumer(Consumer{})},
+		{"@entity", consumer(Consumer{})},
 		{"custom_id", consumer(Consumer{CustomID: "a\tb"})},
 		{"custom_id", consumer(Consumer{CustomID: long(maxName + 1)})},
 		{"id", consumer(Consumer{ID: "1", Username: "x"})},

@@ -219,7 +219,7 @@ func (j *JWTSecret) check(secret string) error {
 	alg := jose.ParseAlg(j.Algorithm)
 	switch {
 	case alg == jose.Unsupported:
-		bad.fail("algorithm", "is not supported")
+		bad.fail("algorithm", "expected HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA")
 	case alg.Family() == jose.HMAC:
 		bad.required("secret", secret)
 		if j.RSAPublicKey != "" {

@@ -224,3 +224,22 @@ func TestKeyedHashes(t *testing.T) {
 		t.Errorf("%q", h)
 	}
 }
+
+// TestOpenSaysOfWhat: whoever reads why a program did not start is told that it is about
+// the registry, and which file.
+func TestOpenSaysOfWhat(t *testing.T) {
+	dir := t.TempDir()
+	text := filepath.Join(dir, "kong.yml")
+	if err := os.WriteFile(text, []byte(strings.Repeat("_format_version: '3.0'\n", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{text, filepath.Join(dir, "none", "r.db"), dir} {
+		_, err := Open(t.Context(), "sqlite:"+path, Options{Secret: secret})
+		if err == nil || !strings.HasPrefix(err.Error(), "registry: ") || !strings.Contains(err.Error(), path+": ") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if got, err := os.ReadFile(text); err != nil || !strings.HasPrefix(string(got), "_format_version") {
+		t.Errorf("%q, %v", got, err)
+	}
+}

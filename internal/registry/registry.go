@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -80,6 +81,9 @@ func Open(ctx context.Context, dsn string, o Options) (*Registry, error) {
 		err = r.openSQLite(ctx, source.path)
 	}
 	if err != nil {
+		if !strings.HasPrefix(err.Error(), "registry: ") {
+			err = fmt.Errorf("registry: %w", err)
+		}
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil

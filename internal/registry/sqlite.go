@@ -9,7 +9,8 @@ import (
 	"os"
 	"syscall"
 
-	_ "modernc.org/sqlite" // driver sqlite
+	"modernc.org/sqlite" // and driver sqlite
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // maxReaders bounds the connections that read a file at the same time.
@@ -46,7 +47,11 @@ func (r *Registry) openSQLite(ctx context.Context, path string) (err error) {
 	if err := r.openSQLitePools(path); err != nil {
 		return err
 	}
-	return r.prepare(ctx)
+	err = r.prepare(ctx)
+	if lite := (*sqlite.Error)(nil); errors.As(err, &lite) && lite.Code() == sqlite3.SQLITE_NOTADB {
+		err = fmt.Errorf("%s: %w", path, err)
+	}
+	return err
 }
 
 func (r *Registry) openSQLitePools(path string) (err error) {

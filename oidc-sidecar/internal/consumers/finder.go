@@ -91,8 +91,11 @@ func Open(ctx context.Context, c Config) (*Finder, error) {
 			return nil, err
 		}
 	}
-	if err := f.open(ctx); err != nil && (final(err) || f.file.path != "") {
-		return nil, err
+	if err := f.open(ctx); err != nil {
+		if final(err) || f.file.path != "" {
+			return nil, err
+		}
+		f.gone(err)
 	}
 	return f, nil
 }

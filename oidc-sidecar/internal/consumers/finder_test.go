@@ -483,6 +483,9 @@ func TestOpenRefuses(t *testing.T) {
 	if _, err := Open(t.Context(), b.config("sqlite:"+filepath.Join(t.TempDir(), "none", "r.db"))); err == nil {
 		t.Error("a folder that is not there")
 	}
+	if s := b.log.String(); strings.Contains(s, "does not answer") {
+		t.Errorf("what is refused is said to be away: %s", s)
+	}
 	f, err := Open(t.Context(), b.config("postgres://u:hunter2@127.0.0.1:1/d"))
 	if err != nil {
 		t.Fatal(err)
@@ -490,6 +493,9 @@ func TestOpenRefuses(t *testing.T) {
 	defer f.Close()
 	if code := second(f.Consumer(t.Context(), []string{"username"}, "bob")); code != reason.RegistryUnavailable || f.Away() == nil {
 		t.Errorf("%v %v", code, f.Away())
+	}
+	if !strings.Contains(b.log.String(), "the registry does not answer") {
+		t.Errorf("nothing says that it is waited for: %s", b.log)
 	}
 	if s := f.Away().Error() + b.log.String(); strings.Contains(s, "hunter2") {
 		t.Errorf("a password is said: %s", s)

@@ -60,12 +60,10 @@ func (f *Finder) open(ctx context.Context) error {
 	defer cancel()
 	db, err := registry.Open(ctx, f.config.Registry.Reveal(), registry.Options{Secret: f.config.Secret, Now: f.config.Now})
 	if err != nil {
-		f.gone(err)
 		return err
 	}
 	if f.file.path != "" {
 		if f.file.opened, err = os.Stat(f.file.path); err != nil {
-			f.gone(err)
 			return errors.Join(err, db.Close())
 		}
 	}
@@ -73,7 +71,6 @@ func (f *Finder) open(ctx context.Context) error {
 	// number as great as this, so that the answer is where the log stands.
 	_, last, _, err := db.Changes(ctx, math.MaxUint64, 1)
 	if err != nil {
-		f.gone(err)
 		return errors.Join(err, db.Close())
 	}
 	f.mu.Lock()
@@ -153,10 +150,12 @@ func (f *Finder) reopen(ctx context.Context) {
 			return
 		}
 	}
-	if f.open(ctx) == nil {
-		f.config.Forget() // whatever was remembered may have been of another
-		f.configured()
+	if err := f.open(ctx); err != nil {
+		f.gone(err)
+		return
 	}
+	f.config.Forget() // whatever was remembered may have been of another
+	f.configured()
 }
 
 // changes asks for changes. A connection that was cut is found out by the first question

@@ -17,6 +17,7 @@ import (
 type credential struct {
 	nested, all string // names in paths: below a consumer, and of all consumers'
 	schema      string
+	named       string   // the field that finds one in a path beside its id, "" for none
 	optional    []string // fields that a PUT without them empties
 	file        func(*call, *declarative.File) []fileCredential
 	list        func(*call, registry.CredentialFilter, registry.Page) ([]any, string, error)
@@ -123,9 +124,10 @@ var keyAuths = credential{
 	delete: func(c *call, id string) error { return c.Registry.DeleteKeyAuth(c.r.Context(), c.who.actor, id) },
 }
 
-// left returns for how many seconds something holds.
+// left returns for how many seconds something holds, the last one that has begun included:
+// a key that is made for five seconds has five.
 func left(now, expires time.Time) *int64 {
-	n := max(0, int64(expires.Sub(now)/time.Second))
+	n := max(0, int64((expires.Sub(now)+time.Second-1)/time.Second))
 	return &n
 }
 
@@ -172,7 +174,7 @@ func (c *call) readKeyAuth(body map[string]any, k *registry.KeyAuth, id string) 
 }
 
 var basicAuths = credential{
-	nested: "basic-auth", all: "basic-auths", schema: "basic-auth", optional: []string{"tags"},
+	nested: "basic-auth", all: "basic-auths", schema: "basic-auth", named: "username", optional: []string{"tags"},
 	file: func(_ *call, f *declarative.File) (list []fileCredential) {
 		for _, p := range f.Passwords {
 			list = append(list, fileCredential{p.Consumer, []string{p.ID, p.Username}, p.Tags,
@@ -232,7 +234,7 @@ func (c *call) readBasicAuth(body map[string]any, b *registry.BasicAuth, id stri
 }
 
 var jwts = credential{
-	nested: "jwt", all: "jwts", schema: "jwt", optional: []string{"tags"},
+	nested: "jwt", all: "jwts", schema: "jwt", named: "key", optional: []string{"tags"},
 	file: func(c *call, f *declarative.File) (list []fileCredential) {
 		for _, s := range f.JWTSecrets {
 			view := jwtJSON{ID: s.ID, Key: s.Key, Algorithm: orNull(s.Algorithm.String()), RSAPublicKey: orNull(s.PublicPEM),
@@ -316,7 +318,7 @@ func (c *call) readJWT(body map[string]any, j *registry.JWTSecret, id string) (r
 }
 
 var acls = credential{
-	nested: "acls", all: "acls", schema: "acl", optional: []string{"tags"},
+	nested: "acls", all: "acls", schema: "acl", named: "group", optional: []string{"tags"},
 	file: func(_ *call, f *declarative.File) (list []fileCredential) {
 		for _, c := range f.Consumers {
 			for _, g := range c.Groups {
@@ -512,12 +514,20 @@ func (k *credential) patch(c *call) (int, any, error) {
 	return http.StatusOK, out, err
 }
 
-// put makes a credential with the id in the path, or changes it: of a secret that is not
+// put makes a credential with the id or name in the path, or changes it: of a secret that is not
 // said anew there is nothing else to keep but the old one.
 func (k *credential) put(c *call) (int, any, error) {
 	consumer, body, err := k.read(c)
 	if err != nil {
 		return 0, nil, err
+	}
+	ref := c.path["credential"]
+	if k.named != "" && !isUUID(ref) {
+		if body[k.named] == nil {
+			body[k.named] = ref
+		} else if body[k.named] != any(ref) {
+			return 0, nil, violation(map[string]string{k.named: "is not the one that it is put under"})
+		}
 	}
 	id, err := k.own(c, consumer)
 	switch {
@@ -533,11 +543,13 @@ func (k *credential) put(c *call) (int, any, error) {
 	case !errors.Is(err, registry.ErrNotFound):
 		return 0, nil, err // another consumer's is not ours to replace
 	}
-	ref := c.path["credential"]
-	if !isUUID(ref) {
-		return 0, nil, errNotFound
-	}
-	if _, said := body["id"]; !said {
+	switch {
+	case !isUUID(ref):
+		if k.named == "" {
+			return 0, nil, errNotFound
+		}
+		ref, _ = body["id"].(string)
+	case body["id"] == nil:
 		body["id"] = ref
 	}
 	out, err := k.create(c, consumer, body, ref)

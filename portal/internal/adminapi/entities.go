@@ -442,6 +442,8 @@ func (k *kind) put(c *call) (int, any, error) {
 		f.same("id", id)
 		if doc[k.named] == nil {
 			doc[k.named] = ref
+		} else if doc[k.named] != any(ref) && ref != old.id {
+			f.fail(k.named, "is not the one that it is put under")
 		}
 	}
 	if len(f.wrong) > 0 {

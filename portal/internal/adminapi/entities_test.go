@@ -77,7 +77,7 @@ func TestRefusedEntities(t *testing.T) {
 		{"/services/orders/routes", `{"paths":["/x"],"protocols":["tcp"]}`, `"protocols":["is \"tcp\"`},
 		{"/routes", `{"paths":["/x"]}`, `"@entity":["has no service`},
 		{"/services/orders/plugins", `{"name":"cors"}`, `not supported`},
-		{"/services/orders/plugins", `{"config":{}}`, `"@entity":["has no name`},
+		{"/services/orders/plugins", `{"config":{}}`, `"name":"is missing`},
 		{"/services/orders/plugins", `{"name":"jwt","config":{"key_claim_name":7}}`, `"config":{"key_claim_name":"is 7: expected a string`},
 		{"/services/orders/plugins", `{"name":"jwt","config":{"nothing":7}}`, `"config":{"nothing":"unknown field`},
 		{"/services/orders/plugins", `{"name":"jwt","config":[]}`, `"config":"is a list`},
@@ -124,6 +124,7 @@ func TestReferences(t *testing.T) {
 	w.send("POST", "/routes", form("name=more", "paths=/more", "service.id="+s)).want(201)
 	w.send("POST", "/services/orders/routes", form("name=mine", "hosts=mine.example")).want(201)
 	p := w.send("POST", "/services/users/plugins", `{"name":"jwt","instance_name":"tokens"}`).want(201)
+	same(t, "audit", dig(w.send("GET", "/audit?size=1", "").want(200), "data", 0, "detail"), `"jwt", instance_name "tokens"`)
 	w.send("POST", "/services/users/plugins", `{"name":"jwt"}`).refused(409, `"code":5`)
 	w.send("POST", "/plugins", `{"name":"jwt","service":"users"}`).refused(409, `"service":{"id":"`+s)
 	w.send("POST", "/routes/users/plugins", `{"name":"jwt","instance_name":"tokens"}`).refused(409, `"instance_name":"tokens"`)

@@ -181,7 +181,7 @@ func TestWritesToTheFile(t *testing.T) {
 		{"/consumers", `{"username":"x","id":"` + aliceID + `"}`, `"id":`},
 		{"/consumers/bob/jwt", `{"key":"alice-1"}`, `"key":"alice-1"`},
 		{"/consumers/bob/basic-auth", `{"username":"alice","password":"x"}`, `"username":"alice"`},
-		{"/consumers/bob/key-auth", `{"key":"` + fileKey + `"}`, `"key":null`},
+		{"/consumers/bob/key-auth", `{"key":"` + fileKey + `"}`, `"key":"[redacted]"`},
 	} {
 		res := w.send("POST", test.target, test.body)
 		res.refused(409, `"code":5,"name":"unique constraint violation"`)

@@ -32,7 +32,7 @@ func TestConsumers(t *testing.T) {
 	c = w.send("PUT", "/consumers/"+chosenID, `{"username":"chosen"}`).want(200)
 	same(t, "id", c["id"], chosenID)
 	w.send("PUT", "/consumers/"+chosenID, `{"username":"chosen","id":"`+aliceID+`"}`).refused(400, `"id":"is not that of the path"`)
-	w.send("POST", "/consumers", `{}`).refused(400, `"code":2`)
+	w.send("POST", "/consumers", `{}`).refused(400, `"@entity":["has neither username nor custom_id`)
 	w.send("POST", "/consumers", `{"username":"bob"}`).refused(409, `UNIQUE violation detected on '{username=\"bob\"}'`)
 	w.send("POST", "/consumers", `{"username":7}`).refused(400, `"username":"expected a string"`)
 	w.send("POST", "/consumers", `{"usrname":"x"}`).refused(400, `"usrname":"unknown field"`)
@@ -84,10 +84,18 @@ func TestCredentials(t *testing.T) {
 		w.send("POST", "/consumers/eve/"+test.kind, `{"consumer":{"username":"bob"}}`).refused(400, "is not that of the path")
 		w.send("POST", "/consumers/no-one/"+test.kind, test.body).want(404)
 		if test.kind != "acls" { // two may be of one group
-			w.send("POST", "/consumers/eve/"+test.kind, test.body).refused(409, `"code":5`)
+			res := w.send("POST", "/consumers/eve/"+test.kind, test.body)
+			res.refused(409, `"code":5`)
+			if test.kind == "key-auth" {
+				res.refused(409, `UNIQUE violation detected on '{key=\"[redacted]\"}'`)
+			}
 		}
 		const chosenID = "44444444-4444-4444-8444-444444444444"
-		w.send("PUT", at+"/nobody", test.body).want(404)
+		if test.kind == "key-auth" { // is not found by its key
+			w.send("PUT", at+"/nobody", test.body).want(404)
+		} else {
+			w.send("PUT", at+"/nobody", test.body).refused(400, "is not the one that it is put under")
+		}
 		w.send("DELETE", at+"/"+id, "").want(204)
 		same(t, "put", w.send("PUT", at+"/"+chosenID, test.body).want(200)["id"], chosenID)
 		w.send("DELETE", at+"/"+chosenID, "").want(204)
@@ -105,6 +113,9 @@ func TestCredentials(t *testing.T) {
 	if ttl, _ := k["ttl"].(float64); ttl < 55 || ttl > 60 {
 		t.Errorf("ttl %v", k["ttl"])
 	}
+	now := time.Now()
+	same(t, "what is left of five seconds", *left(now, now.Add(5*time.Second-time.Millisecond)), 5)
+	same(t, "what is left of none", *left(now, now.Add(-time.Minute)), 0)
 	w.send("PUT", "/consumers/bob/key-auth/"+k["id"].(string), `{}`).want(200)
 	same(t, "ttl", w.send("GET", "/key-auths/"+k["id"].(string), "").want(200)["ttl"], nil)
 	// A group is found by its name below its consumer, as in Kong.
@@ -114,7 +125,39 @@ func TestCredentials(t *testing.T) {
 	w.send("GET", "/consumers/bob/acls/staff", "").want(404)
 	w.send("POST", "/consumers/bob/jwt", fmt.Sprintf(`{"algorithm":"RS256","rsa_public_key":%q}`, tokens.PublicPEM("rsa2048"))).want(201)
 	w.send("POST", "/consumers/bob/jwt", `{"algorithm":"RS256"}`).refused(400, "rsa_public_key")
-	w.send("POST", "/consumers/bob/jwt", `{"algorithm":"none"}`).refused(400, "algorithm")
+	w.send("POST", "/consumers/bob/jwt", `{"algorithm":"none"}`).refused(400, "expected HS256, ")
+}
+
+// TestPutByName: as in Kong a PUT under a name makes what is not there and changes what is,
+// and does not rename: done twice it is done once.
+func TestPutByName(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"bob", "eve"} {
+		w.send("POST", "/consumers", `{"username":"`+name+`"}`).want(201)
+	}
+	for _, test := range []struct{ at, field, body, other string }{
+		{"/services/", "name", `{"host":"h"}`, `{"host":"h","name":"other"}`},
+		{"/services/orders/routes/", "name", `{"paths":["/n"]}`, `{"paths":["/n"],"name":"other"}`},
+		{"/consumers/bob/jwt/", "key", `{"secret":"a-jwt-secret-of-bob"}`, `{"key":"other"}`},
+		{"/consumers/bob/basic-auth/", "username", `{"password":"a-password-of-bob"}`, `{"username":"other","password":"a-password-of-bob"}`},
+		{"/consumers/bob/acls/", "group", `{}`, `{"group":"other"}`},
+	} {
+		w.send("PUT", test.at+"new-one", test.other).refused(400, `"`+test.field+`":"is not the one that it is put under"`)
+		made := w.send("PUT", test.at+"new-one", test.body).want(200)
+		same(t, test.at, made[test.field], "new-one")
+		again := w.send("PUT", test.at+"new-one", test.body).want(200)
+		same(t, test.at+" again", again["id"], made["id"])
+		w.send("PUT", test.at+"new-one", test.other).refused(400, `"`+test.field+`":"is not the one that it is put under"`)
+		same(t, test.at, w.send("GET", test.at+"new-one", "").want(200)["id"], made["id"])
+	}
+	// Under its id a thing may get another name.
+	id := w.send("GET", "/services/new-one", "").want(200)["id"].(string)
+	same(t, "renamed", w.send("PUT", "/services/"+id, `{"host":"h","name":"renamed"}`).want(200)["name"], "renamed")
+	const chosenID = "44444444-4444-4444-8444-444444444444"
+	same(t, "id", w.send("PUT", "/consumers/bob/jwt/second", `{"id":"`+chosenID+`","secret":"a-jwt-secret-of-bob"}`).want(200)["id"], chosenID)
+	w.send("PUT", "/consumers/eve/jwt/new-one", `{"secret":"a-jwt-secret-of-eve"}`).want(404) // is bob's
+	w.send("PUT", "/consumers/eve/basic-auth/new-one", `{"password":"a-password-of-eve"}`).want(404)
+	same(t, "both", w.send("PUT", "/consumers/eve/acls/new-one", `{}`).want(200)["group"], "new-one")
 }
 
 // TestJWTSecrets are shown to the role for it, and the audit log tells each time (S2-06).
@@ -188,7 +231,9 @@ func TestThePortalsEntities(t *testing.T) {
 	id := a["id"].(string)
 	same(t, "consumer", w.send("GET", "/consumers/"+fmt.Sprint(dig(a, "consumer", "id")), "").want(200)["custom_id"], "client-1")
 	w.send("POST", at, `{"name":"shop2","custom_id":"client-1"}`).refused(409, `"custom_id":"client-1"`)
-	w.send("POST", at, `{"name":"shop2","custom_id":"a-1"}`).refused(409, `"custom_id":"a-1"`) // the file's alice
+	for _, id := range []string{"a-1", "alice", "Alice", aliceID} { // the file's alice
+		w.send("POST", at, `{"name":"shop2","custom_id":"`+id+`"}`).refused(409, `"custom_id":"`+id+`"`)
+	}
 	w.send("POST", at, `{"name":"x","developer":{"id":"`+other["id"].(string)+`"}}`).refused(400, "is not that of the path")
 	w.send("POST", "/applications", `{"name":"x"}`).refused(400, "developer")
 	w.send("POST", "/applications", `{"name":"x","developer":"nobody"}`).refused(400, `"code":4`)
@@ -201,6 +246,7 @@ func TestThePortalsEntities(t *testing.T) {
 	w.send("DELETE", "/developers/eve@example.com/applications/"+id, "").want(204)
 	same(t, "patched", w.send("PATCH", "/applications/"+id, `{"description":"Sells"}`).want(200)["description"], "Sells")
 	w.send("PATCH", "/applications/"+id, `{"custom_id":"a-1"}`).refused(409, `"custom_id":"a-1"`)
+	w.send("PATCH", "/applications/"+id, `{"custom_id":"ALICE"}`).refused(409, `"custom_id":"ALICE"`)
 	w.send("PATCH", "/applications/"+id, `{"developer":{"id":"x"}}`).refused(400, "cannot be changed")
 
 	at += "/" + id + "/application_instances"

@@ -13,7 +13,7 @@ import (
 var plugins = &kind{
 	name: "plugins", one: "plugin", named: "instance_name",
 	references: map[string]string{"service": "services", "route": "routes", "consumer": "consumers"},
-	settle:     notHidden,
+	settle:     settlePlugin,
 	show: func(_ *call, doc document) document {
 		return complete(doc, document{
 			"instance_name": nil, "service": nil, "route": nil, "consumer": nil, "enabled": true, "config": document{},
@@ -80,9 +80,12 @@ func hide(doc document) (fields []string) {
 	return fields
 }
 
-// notHidden refuses a configuration in which what is shown in the place of a secret would
+// settlePlugin refuses a plugin without a name, and a configuration in which what is shown in the place of a secret would
 // become the secret: one that was read and is written back.
-func notHidden(doc document, f *fields) {
+func settlePlugin(doc document, f *fields) {
+	if doc["name"] == nil {
+		f.fail("name", "is missing: expected that of a plugin, such as openid-connect")
+	}
 	config, _ := doc["config"].(map[string]any)
 	name, _ := doc["name"].(string)
 	for field, value := range config {

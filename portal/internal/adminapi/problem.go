@@ -131,8 +131,12 @@ func put(in map[string]any, path []string, text string) {
 	put(inner, path[1:], text)
 }
 
-// taken is Kong's answer to a unique field that another entity has.
+// taken is Kong's answer to a unique field that another entity has. A value that is not
+// said, because it is a secret, is shown as one.
 func taken(field string, value any) error {
+	if value == nil || value == "" {
+		value = hidden
+	}
 	shown, _ := json.Marshal(value)
 	return &problem{status: http.StatusConflict, Code: 5, Name: "unique constraint violation",
 		Message: fmt.Sprintf("UNIQUE violation detected on '{%s=%s}'", field, shown), Fields: map[string]any{field: value}}

@@ -201,7 +201,7 @@ func (d *Demo) Text(admin, portalAdmin, portalToken string) string {
 		lines = append(lines, fmt.Sprintf("  %-22s %s", l.Says+":", l.Command))
 	}
 	if portalAdmin != "" {
-		lines = append(lines, d.portalText(portalAdmin, portalToken)...)
+		lines = append(append(lines, ""), d.portalText(portalAdmin, portalToken)...)
 	}
 	lines = append(lines, "", "The upstream answers with the request as it received it. Change the file and the change is in force.")
 	if admin != "" {
