@@ -48,7 +48,7 @@ func (r *Registry) openSQLite(ctx context.Context, path string) (err error) {
 		return err
 	}
 	err = r.prepare(ctx)
-	if lite := (*sqlite.Error)(nil); errors.As(err, &lite) && lite.Code() == sqlite3.SQLITE_NOTADB {
+	if lite := (*sqlite.Error)(nil); errors.As(err, &lite) && (lite.Code() == sqlite3.SQLITE_NOTADB || lite.Code() == sqlite3.SQLITE_CANTOPEN) {
 		err = fmt.Errorf("%s: %w", path, err)
 	}
 	return err
