@@ -133,6 +133,21 @@ func TestFurtherEntitiesAreRefused(t *testing.T) {
 	}
 }
 
+// TestFurtherRouteIsNamed: a finding about a route of the registry does not send anybody to
+// a line of the file.
+func TestFurtherRouteIsNamed(t *testing.T) {
+	f, problems := beside(t, besideFile,
+		further("services", serviceID, `{"id":"`+serviceID+`","name":"users","host":"h"}`),
+		further("routes", routeID, `{"id":"`+routeID+`","paths":["/users"],"service":{"id":"`+serviceID+`"}}`),
+		further("plugins", pluginID, `{"id":"`+pluginID+`","name":"application-registration","service":{"id":"`+serviceID+`"},"config":{"display_name":"U","description":"d"}}`))
+	if f != nil {
+		t.Fatal("accepted")
+	}
+	if text := problems.Error(); !strings.Contains(text, "on the route of the registry: expected openid-connect") {
+		t.Error(text)
+	}
+}
+
 // TestConfigIsShownAsWritten: aliases, merges and _config are followed, within bounds.
 func TestConfigIsShownAsWritten(t *testing.T) {
 	f := read(t, `

@@ -87,7 +87,7 @@ func (p *parser) loneACLs() {
 		for _, pl := range chain {
 			if pl.ACL != nil && len(chain) == 1 && !warned[pl] {
 				warned[pl] = true
-				p.report(aclAlone, pl.Line, pl.Path, "acl has no authentication plugin before it on the route of line %d: every request there is answered 401", r.Line)
+				p.report(aclAlone, pl.Line, pl.Path, "acl has no authentication plugin before it on the route of %s: every request there is answered 401", r.place())
 			}
 		}
 	}

@@ -252,8 +252,8 @@ func (p *parser) hiddenHeaders() {
 			for _, h := range r.Headers {
 				for _, name := range names {
 					if levelled(h.Name) == levelled(name) {
-						p.report(invalid, pl.Line, pl.Path, "hide_credentials takes the header %s away, which the route of line %d matches on: "+
-							"the proxy would choose the route again, and perhaps another one", h.Name, r.Line)
+						p.report(invalid, pl.Line, pl.Path, "hide_credentials takes the header %s away, which the route of %s matches on: "+
+							"the proxy would choose the route again, and perhaps another one", h.Name, r.place())
 					}
 				}
 			}

@@ -59,8 +59,8 @@ func (p *parser) resolveRegistrations() {
 		}
 		for _, r := range p.file.Routes {
 			if r.Service == pl.Service && !slices.ContainsFunc(p.file.Chain(r), (*Plugin).authenticates) {
-				p.report(invalid, pl.Line, pl.Path, "application-registration has no authentication plugin before it on the route of line %d: "+
-					"expected openid-connect, or another, on the service", r.Line)
+				p.report(invalid, pl.Line, pl.Path, "application-registration has no authentication plugin before it on the route of %s: "+
+					"expected openid-connect, or another, on the service", r.place())
 			}
 		}
 	}
@@ -120,12 +120,12 @@ func (p *parser) lintRegistrations() {
 		switch id := &pl.OIDC.Identity; {
 		case len(id.ConsumerClaims) == 0:
 			warned[pl] = true
-			p.report(applicationsNotFound, pl.Line, pl.Path, "openid-connect has no consumer_claim, and application-registration is on the route of line %d: "+
-				"every request there is answered 403", r.Line)
+			p.report(applicationsNotFound, pl.Line, pl.Path, "openid-connect has no consumer_claim, and application-registration is on the route of %s: "+
+				"every request there is answered 403", r.place())
 		case !slices.Contains(id.ConsumerBy, "custom_id"):
 			warned[pl] = true
-			p.report(applicationsNotFound, pl.Line, pl.Path, "openid-connect does not look by custom_id, and application-registration is on the route of line %d: "+
-				"applications are known by theirs", r.Line)
+			p.report(applicationsNotFound, pl.Line, pl.Path, "openid-connect does not look by custom_id, and application-registration is on the route of %s: "+
+				"applications are known by theirs", r.place())
 		}
 	}
 }
