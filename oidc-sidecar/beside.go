@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,10 +74,26 @@ func (s *Sidecar) askBeside(ctx context.Context) ([]declarative.Further, error) 
 	return Beside(ctx, db)
 }
 
+// RegistryFile returns the path of the registry's file that a data source name is for, "" for
+// a server's. The error is that it was used before in a state directory and is not there:
+// no other is to be made in its place.
+func RegistryFile(dsn redact.Secret, stateDir string) (path string, err error) {
+	if path = consumers.File(dsn.Reveal()); path == "" {
+		return "", nil
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return "", err
+	}
+	return path, state.MissingRegistry(stateDir, path)
+}
+
 // openRegistry opens the registry, or gets ready to do without.
 func (s *Sidecar) openRegistry() (err error) {
-	decoy := ""
+	decoy, path := "", ""
 	if !s.config.Registry.Empty() {
+		if path, err = RegistryFile(s.config.Registry, s.state.Path()); err != nil {
+			return err
+		}
 		decoy = s.passwords.Hash([]string{""}, []string{rand.Text()})[0]
 	}
 	s.people, err = consumers.Open(context.Background(), consumers.Config{
@@ -85,6 +102,9 @@ func (s *Sidecar) openRegistry() (err error) {
 		MAC: s.credentialVersion, Decoy: decoy,
 		Logger: s.logger, Now: s.config.Now, Metrics: s.registry,
 	})
+	if err == nil && path != "" {
+		err = s.state.UseRegistry(path)
+	}
 	return err
 }
 
@@ -216,6 +236,9 @@ func OpenRegistry(ctx context.Context, flag redact.Secret, f *declarative.File, 
 		if secret, err = state.InstallationSecret(stateDir); err != nil {
 			return nil, err
 		}
+	}
+	if _, err := RegistryFile(dsn, stateDir); err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, besideTime)
 	defer cancel()

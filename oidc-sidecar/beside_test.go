@@ -3,6 +3,7 @@ package sidecar
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -240,4 +241,55 @@ func TestFollowRegistryAgain(t *testing.T) {
 	}
 	cancel()
 	<-done
+}
+
+// TestRegistryThatIsGoneAtTheStart: no empty registry is made in the place of one that was
+// there before. The file's services would be without the plugins that it had for them.
+func TestRegistryThatIsGoneAtTheStart(t *testing.T) {
+	b := prepare(t, file("a"))
+	path := filepath.Join(filepath.Dir(b.path), "registry.db")
+	b.config.Registry = redact.New("sqlite:" + path)
+	open := func() error {
+		s, err := Open(b.config)
+		if err == nil {
+			s.Close()
+		}
+		return err
+	}
+	for range 2 {
+		if err := open(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, end := range []string{"", "-wal", "-shm", ".lock"} {
+		if err := os.Rename(path+end, path+".aside"+end); err != nil && end == "" {
+			t.Fatal(err)
+		}
+	}
+	err := open()
+	if err == nil || !strings.Contains(err.Error(), "is gone") {
+		t.Errorf("opened without it: %v", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("another was made: %v", err)
+	}
+	if db, err := OpenRegistry(t.Context(), b.config.Registry, &declarative.File{Settings: declarative.Settings{InstallationSecret: "x"}}, b.config.StateDir); err == nil || !strings.Contains(err.Error(), "is gone") {
+		t.Errorf("opened without it: %v %v", db, err)
+	}
+	if err := os.Rename(path+".aside", path); err != nil {
+		t.Fatal(err)
+	}
+	if err = open(); err != nil {
+		t.Fatalf("it is back: %v", err)
+	}
+	// Whoever means it says so.
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(b.config.StateDir, "registry-used")); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(); err != nil {
+		t.Errorf("an empty one: %v", err)
+	}
 }

@@ -176,6 +176,9 @@ func runPortal(ctx context.Context, o portalOptions, logger *slog.Logger, opened
 	if o.registry == "" {
 		return usageError{errors.New("no registry: expected registry in _sallyport, or --registry sqlite:PATH; the gateway's is the same")}
 	}
+	if _, err := sidecar.RegistryFile(redact.New(o.registry), stateDir); err != nil {
+		return err
+	}
 	var current atomic.Pointer[declarative.File] // as it was read last
 	current.Store(file)
 	db, err := registry.Open(ctx, o.registry, registry.Options{Secret: secret, Reserved: func(kind, field, value string) bool {

@@ -35,6 +35,9 @@ func fileOf(dsn string) file {
 	return file{path: strings.TrimPrefix(strings.TrimPrefix(dsn, "sqlite:"), "//")} // sqlite:///path too
 }
 
+// File returns the path of the file that a data source name is for, "" for a server's.
+func File(dsn string) string { return fileOf(dsn).path }
+
 // errMoved is why a registry's file is not used any more: what is written now is written
 // elsewhere.
 var errMoved = errors.New("its file was moved away, or another was put in its place")

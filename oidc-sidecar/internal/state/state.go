@@ -202,6 +202,29 @@ func (d *Dir) AdminToken() (token redact.Secret, path string, err error) {
 	return redact.New(s), d.file("admin-token"), err
 }
 
+// registryFile has the path of the registry's file that was used last.
+const registryFile = "registry-used"
+
+// MissingRegistry returns why the registry's file at path must not be made anew: it was used
+// in this state directory before. An empty one would lack the plugins that guard services.
+func MissingRegistry(dir, path string) error {
+	d := &Dir{path: dir}
+	have, err := d.private(registryFile)
+	if errors.Is(err, os.ErrNotExist) || err == nil && string(have) != path+"\n" {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err = os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("the registry %s was used before, and is gone: put it back or, for an empty one without what guarded services, remove %s", path, d.file(registryFile))
+	}
+	return err
+}
+
+// UseRegistry notes that the registry's file is the one at path.
+func (d *Dir) UseRegistry(path string) error { return d.replace(registryFile, []byte(path+"\n")) }
+
 // replace writes a file by renaming.
 func (d *Dir) replace(name string, data []byte) error {
 	return d.write(name, data, os.Rename)
