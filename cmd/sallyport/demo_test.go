@@ -92,6 +92,24 @@ func TestDemo(t *testing.T) {
 	if got := body(t, at[2]); !strings.Contains(got, "Admin token") {
 		t.Errorf("the administrators' pages: %s", got)
 	}
+	client := regexp.MustCompile(`The client (\S+) of the identity provider is not registered yet(?s:.*)-secret: (\S+)\.\n`).FindStringSubmatch(p.Log())
+	issuer := regexp.MustCompile(`Their tokens come from (\S+)\.\n`).FindStringSubmatch(p.Log())
+	if client == nil || issuer == nil {
+		t.Fatalf("nothing of a client to register: %s", p.Log())
+	}
+	req, err = http.NewRequest(http.MethodPost, issuer[1]+"/oauth/token", strings.NewReader("grant_type=client_credentials"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetBasicAuth(client[1], client[2])
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if res, err = http.DefaultClient.Do(req); err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Errorf("a token for %s: %s", client[1], res.Status)
+	}
 	if token, err := os.ReadFile(at[3]); err != nil || len(token) < 32 {
 		t.Errorf("the token: %q %v", token, err)
 	}

@@ -31,10 +31,10 @@ func (p *problem) Error() string { return p.Message }
 var (
 	errHost     = &problem{status: http.StatusForbidden, Message: "the admin API answers only to loopback host names, and those that it was told"}
 	errRate     = &problem{status: http.StatusTooManyRequests, Message: "API rate limit exceeded"}
-	errToken    = &problem{status: http.StatusUnauthorized, Message: "the admin API needs a token, as Authorization: Bearer or Kong-Admin-Token: the first one is in the file admin-token of the state directory"}
+	errToken    = &problem{status: http.StatusUnauthorized, Message: "the admin API needs a token that is in force, as Authorization: Bearer or Kong-Admin-Token: the first one is in the file admin-token of the state directory"}
 	errNotFound = &problem{status: http.StatusNotFound, Message: "Not found"}
 	errMethod   = &problem{status: http.StatusMethodNotAllowed, Message: "Method not allowed"}
-	errReadOnly = &problem{status: http.StatusMethodNotAllowed, Message: "cannot change entities: there is no registry, and the declarative file is read-only here"}
+	errReadOnly = &problem{status: http.StatusMethodNotAllowed, Message: "cannot change entities: there is no registry (--registry sqlite:PATH, or postgres://…), and the declarative file is read-only here"}
 	errTooLarge = &problem{status: http.StatusRequestEntityTooLarge, Message: "the body is larger than 1 MiB"}
 	errType     = &problem{status: http.StatusUnsupportedMediaType, Message: "expected Content-Type: application/json or application/x-www-form-urlencoded"}
 	errJSON     = &problem{status: http.StatusBadRequest, Message: "Cannot parse JSON body"}

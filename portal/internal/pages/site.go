@@ -229,7 +229,7 @@ var done = map[string]string{
 	"requested":     "Access is requested. Somebody looks at it.",
 	"approved":      "The application has access now.",
 	"withdrawn":     "The application has no access any more.",
-	"not-removed":   "The application cannot be removed while an administrator has taken away access of its.",
+	"not-removed":   "The application cannot be removed while an administrator has taken any of its access away.",
 	"not-requested": "Access was asked for before.",
 }
 

@@ -183,6 +183,8 @@ func (d *Demo) portalText(admin, token string) []string {
 	return []string{
 		"The developer portal is at " + d.Portal + "/default; alice and bob are developers there, and the applications are theirs.",
 		"One request waits for an administrator, at " + admin + "; the token for that page is in " + token + ".",
+		"The client " + Unregistered + " of the identity provider is not registered yet. Clients' secrets, for the commands on the portal's pages, are",
+		"their ids and -secret: " + newApplication("", Unregistered).secret + ".",
 	}
 }
 

@@ -27,6 +27,10 @@ var Applications = []Application{
 	{Owner: "bob", Name: "Price watch", Description: "Looks every hour whether a price has changed.", ClientID: "price-watch", Access: []string{"catalogue"}},
 }
 
+// Unregistered is the client id of an application that the provider knows and nobody has
+// registered yet: for whoever tries the portal.
+const Unregistered = "stock-check"
+
 // Developer is somebody with an account at the portal.
 type Developer struct{ Subject, Email, Name string }
 

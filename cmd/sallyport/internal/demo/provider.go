@@ -49,6 +49,7 @@ func newProvider(issuer, gateway, portal string) (*provider, error) {
 		for _, a := range Applications {
 			others = append(others, newApplication(issuer, a.ClientID))
 		}
+		others = append(others, newApplication(issuer, Unregistered))
 	}
 	p.storage = newStorage(key, p.client, others...)
 	config := &op.Config{
