@@ -184,6 +184,7 @@ var lints = []lint{
 	credential(issuersShareKeys, Info, "issuers: [a, b]", "issuers: [a]"),
 	{disabled, Info, 2, "plugins[0]", "plugins: [{name: jwt, enabled: false}]", "plugins: [{name: jwt}]"},
 	{disabled, Info, 2, "services[0]", "services: [{host: h, enabled: false}]", "services: [{host: h}]"},
+	{noEffect, Info, 2, "plugins[0].protocols", "plugins: [{name: jwt, protocols: [https]}]", "plugins: [{name: jwt, protocols: [grpc, grpcs, http, https]}]"},
 	field(noEffect, Info, 9, "preserve_query_args: false", "preserve_query_args: true"),
 	{noEffect, Info, 2, "plugins[0]", "plugins: [{name: openid-connect, config: {issuer: 'https://i', auth_methods: [bearer], max_age: 1}}]",
 		"plugins: [{name: openid-connect, config: {issuer: 'https://i', auth_methods: [bearer]}}]"},

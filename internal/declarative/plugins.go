@@ -61,13 +61,17 @@ var guards = map[string]string{
 func (p *parser) plugin(v at, s scope) {
 	pl := &Plugin{Service: s.service, Route: s.route, scoped: s.service != nil || s.route != nil}
 	enabled := true
-	var config, shared, group at
+	var config, shared, group, where at
+	var protocols []string
 	known := p.entity(v, &pl.Entity, fields{
 		"name":          p.text(&pl.Name, notEmpty),
 		"instance_name": p.text(&pl.InstanceName, notEmpty, entityName),
 		"enabled":       p.bool(&enabled),
-		"protocols":     p.list(p.text(new(string), oneOf("http", "https", "grpc", "grpcs", "ws", "wss"))),
-		"config":        func(v at) { config = v },
+		"protocols": func(v at) {
+			where = v
+			p.texts(&protocols, oneOf("http", "https", "grpc", "grpcs", "ws", "wss"))(v)
+		},
+		"config": func(v at) { config = v },
 		"_config": func(v at) {
 			name, _ := p.string(v)
 			var ok bool
@@ -90,6 +94,11 @@ func (p *parser) plugin(v at, s scope) {
 		return
 	}
 	pl.config, pl.shared = config, shared
+	// Kong passes a plugin over whose protocols are not the request's, and lets the request
+	// through without it.
+	if where.node != nil && enabled && slices.Contains(own, pl.Name) && !(slices.Contains(protocols, "http") && slices.Contains(protocols, "https")) {
+		p.note(noEffect, where, "has no effect: the plugin guards requests of every protocol, also of those that Kong would let pass without it")
+	}
 	if pl.consumer.set && slices.Contains(own, pl.Name) {
 		p.report(invalid, pl.consumer.at.line(), pl.consumer.at.path,
 			"binds %s to a consumer: authentication plugins run before there is one, and Kong refuses this too", pl.Name)
