@@ -96,7 +96,7 @@ func newCluster(c ClusterConfig) *cluster {
 		}
 	}
 	out := &cluster{config: c, transport: t, turn: make([]int, len(c.Targets)), busy: make([]atomic.Int64, len(c.Targets))}
-	if !c.TLS && !c.HTTP2 {
+	if peeks && !c.TLS && !c.HTTP2 {
 		out.direct = &direct{dial: dial, idle: idle}
 	}
 	return out

@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"errors"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -104,6 +106,14 @@ type upstreamConn struct {
 	net.Conn
 	readTimeout, writeTimeout time.Duration // 0 for none
 	read, write               deadline
+}
+
+// SyscallConn implements syscall.Conn, for looking whether anything has come.
+func (c *upstreamConn) SyscallConn() (syscall.RawConn, error) {
+	if s, ok := c.Conn.(syscall.Conn); ok {
+		return s.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
 }
 
 // Read implements net.Conn.

@@ -10,6 +10,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -19,9 +20,11 @@ import (
 // handing a request over to them and its answer back took a tenth of the gateway's
 // time. Messages are written and read by net/http here as there.
 //
-// Nobody watches a connection that is not in use: that an upstream has closed it
-// shows when the next request fails on it before a byte of an answer. Only methods
-// that may be sent again come here (RFC 9110 §9.2.2), and those are.
+// Nobody watches a connection that is not in use. Before it is used again it is looked
+// at: one that has been closed, or on which something has come that nobody has asked for
+// (a 408 for being idle, a second answer), must not answer the next request. What comes to
+// an end in the very moment shows when the request fails before a byte of an answer. Only
+// methods that may be sent again come here (RFC 9110 §9.2.2), and those are.
 type direct struct {
 	dial   func(ctx context.Context, network, addr string) (net.Conn, error)
 	idle   time.Duration // how long a connection is kept for the next request
@@ -41,6 +44,7 @@ const (
 // directConn is a connection with the buffers of its messages.
 type directConn struct {
 	net.Conn
+	raw   syscall.RawConn // nil where there is none: it is used once
 	in    *bufio.Reader
 	out   *bufio.Writer
 	read  int64 // bytes that may still be read of a head; below 0 for any number
@@ -111,24 +115,40 @@ func (d *direct) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // conn returns a connection, and whether it was used before.
 func (d *direct) conn(ctx context.Context, addr string) (c *directConn, used bool, err error) {
-	d.mu.Lock()
-	if list := d.unused[addr]; len(list) > 0 {
-		c = list[len(list)-1]
-		list[len(list)-1] = nil
-		d.unused[addr] = list[:len(list)-1]
-		d.count--
-	}
-	d.mu.Unlock()
-	if c != nil {
-		return c, true, nil
+	for {
+		if c = d.take(addr); c == nil {
+			break
+		}
+		if silent(c.raw) {
+			return c, true, nil
+		}
+		_ = c.Close()
 	}
 	raw, err := d.dial(ctx, "tcp", addr)
 	if err != nil {
 		return nil, false, err
 	}
 	c = &directConn{Conn: raw, read: -1}
+	if s, ok := raw.(syscall.Conn); ok {
+		c.raw, _ = s.SyscallConn() // without it, it is used once
+	}
 	c.in, c.out = bufio.NewReaderSize(c, directBuffer), bufio.NewWriterSize(c, directBuffer)
 	return c, false, nil
+}
+
+// take takes the connection that was used last, nil when there is none.
+func (d *direct) take(addr string) *directConn {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := d.unused[addr]
+	if len(list) == 0 {
+		return nil
+	}
+	c := list[len(list)-1]
+	list[len(list)-1] = nil
+	d.unused[addr] = list[:len(list)-1]
+	d.count--
+	return c
 }
 
 // exchange sends a request and reads the head of its response. began says that the
@@ -149,7 +169,7 @@ func (d *direct) exchange(c *directConn, r *http.Request) (res *http.Response, b
 	}
 	keep := !res.Close && res.ProtoAtLeast(1, 1)
 	done := func(ended bool) {
-		if stop() && ended && keep && c.in.Buffered() == 0 {
+		if stop() && ended && keep && c.raw != nil && c.in.Buffered() == 0 {
 			d.keep(r.URL.Host, c)
 			return
 		}

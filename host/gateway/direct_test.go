@@ -310,3 +310,59 @@ func TestDirectTakes(t *testing.T) {
 		}
 	}
 }
+
+// TestDirectUnasked: what an upstream sends on a connection that nobody uses is the answer
+// to nothing. Servers do: a 408 before they close an idle connection.
+func TestDirectUnasked(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	speak := make(chan struct{})
+	go func() {
+		for first := true; ; first = false {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				in := bufio.NewReader(conn)
+				for {
+					if _, err := http.ReadRequest(in); err != nil {
+						return
+					}
+					_, _ = io.WriteString(conn, ok)
+					if first {
+						<-speak
+						_, _ = io.WriteString(conn, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 6\r\n\r\nstolen")
+					}
+				}
+			}()
+		}
+	}()
+	c := newCluster(ClusterConfig{Targets: []Target{{Address: l.Addr().String(), Weight: 1}}, ConnectTimeout: time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute})
+	t.Cleanup(c.close)
+	d := c.direct
+	addr := l.Addr().String()
+	if status, body, err := get(t.Context(), d, "GET", addr); err != nil || status != 200 || body != "ok" {
+		t.Fatalf("%d %q %v", status, body, err)
+	}
+	idle := d.unused[addr]
+	if len(idle) != 1 || !silent(idle[0].raw) {
+		t.Fatalf("%d connections are kept, or it is not silent", len(idle))
+	}
+	close(speak)
+	for silent(idle[0].raw) {
+		time.Sleep(time.Millisecond)
+	}
+	for range 2 {
+		if status, body, err := get(t.Context(), d, "GET", addr); err != nil || status != 200 || body != "ok" {
+			t.Errorf("%d %q %v", status, body, err)
+		}
+	}
+	if d.count != 1 {
+		t.Errorf("%d connections are kept", d.count)
+	}
+}
